@@ -1,0 +1,264 @@
+//! Options and a signature to a [`CachedFn`], which is valid if it exists.
+
+use proc_macro2::{Ident, Span};
+use quote::ToTokens as _;
+use syn::{Expr, ExprArray, ExprLit, ExprUnary, ItemFn, Lit, LitStr, Member, Type, UnOp};
+
+use crate::diag::{Mistakes, did_you_mean, list};
+use crate::options::Options;
+use crate::signature::{self, Future};
+use crate::template::Template;
+
+/// A function to cache, and how.
+pub(crate) struct CachedFn {
+    pub(crate) function: ItemFn,
+    pub(crate) future: Future,
+    /// What the future resolves to.
+    pub(crate) output: Type,
+    pub(crate) vary_on: Vec<Expr>,
+    pub(crate) tags: Vec<TagSource>,
+    pub(crate) timeout: Option<Timeout>,
+    pub(crate) version: Option<String>,
+    pub(crate) key_name: Option<LitStr>,
+    pub(crate) cache_name: Option<LitStr>,
+    pub(crate) cache_if: Option<Expr>,
+    pub(crate) jitter: Option<f64>,
+    pub(crate) codec: Option<Type>,
+}
+
+pub(crate) enum TagSource {
+    Template(Template),
+    Expression(Expr),
+}
+
+pub(crate) enum Timeout {
+    Seconds(u64),
+    Expression(Expr),
+}
+
+/// What the options may refer to.
+struct Arguments {
+    function: Ident,
+    names: Vec<Ident>,
+    has_receiver: bool,
+}
+
+impl CachedFn {
+    pub(crate) fn new(
+        options: Options,
+        function: ItemFn,
+        mistakes: &mut Mistakes,
+    ) -> Option<CachedFn> {
+        let arguments = Arguments {
+            function: function.sig.ident.clone(),
+            names: signature::bindings(&function.sig),
+            has_receiver: function.sig.receiver().is_some(),
+        };
+        let output = output(&function, mistakes);
+        let vary_on = match options.vary_on {
+            Some(written) => arguments.vary_on(written, mistakes),
+            None => arguments.all(mistakes),
+        };
+        let tags = options.tags.map(|written| arguments.tags(written, mistakes));
+        let timeout = options.timeout.and_then(|written| mistakes.keep(timeout(written)));
+        let version = options.version.and_then(|written| mistakes.keep(version(&written)));
+        let key_name = options.key_name.and_then(|written| mistakes.keep(name("key_name", &written)));
+        let cache_name =
+            options.cache_name.and_then(|written| mistakes.keep(name("cache_name", &written)));
+        let jitter = options.jitter.and_then(|written| mistakes.keep(jitter(&written)));
+        let (future, output) = output?;
+        Some(CachedFn {
+            function,
+            future,
+            output,
+            vary_on,
+            tags: tags.unwrap_or_default(),
+            timeout,
+            version,
+            key_name,
+            cache_name,
+            cache_if: options.cache_if,
+            jitter,
+            codec: options.codec,
+        })
+    }
+}
+
+fn output(function: &ItemFn, mistakes: &mut Mistakes) -> Option<(Future, Type)> {
+    let signature = &function.sig;
+    let Some((future, output)) = signature::output(signature) else {
+        mistakes.at(
+            signature.fn_token,
+            format!("only async functions can be cached; write `async fn {}`", signature.ident),
+        );
+        return None;
+    };
+    if let Some(opaque) = signature::opaque_part(&output) {
+        mistakes.at(opaque, "a cached function cannot return `impl Trait`, for it must be read back as the same type; name the type");
+        return None;
+    }
+    if let Some(borrowed) = signature::borrowed_value(&output) {
+        mistakes.at(borrowed, "a cached function cannot return a borrowed value, for what is read from the store belongs to nobody else; return an owned one, such as `String` or `Vec<T>`");
+        return None;
+    }
+    Some((future, output))
+}
+
+impl Arguments {
+    /// No `vary_on`: the result depends on all arguments. What a receiver holds is another matter.
+    fn all(&self, mistakes: &mut Mistakes) -> Vec<Expr> {
+        if self.has_receiver {
+            let example: Vec<String> = ["self.id".to_owned()]
+                .into_iter()
+                .chain(self.names.iter().map(ToString::to_string))
+                .collect();
+            mistakes.at(
+                &self.function,
+                format!(
+                    "a method must say what its result depends on: write `vary_on = [{}]` with the fields of \
+                     `self` and the arguments that matter, or `vary_on = []` if there are none",
+                    example.join(", ")
+                ),
+            );
+        }
+        self.names.iter().map(|name| syn::parse_quote!(#name)).collect()
+    }
+
+    fn vary_on(&self, written: Expr, mistakes: &mut Mistakes) -> Vec<Expr> {
+        let Expr::Array(ExprArray { elems, .. }) = written else {
+            let text = written.to_token_stream();
+            mistakes.at(&written, format!("`vary_on` takes a list: write `vary_on = [{text}]`"));
+            return Vec::new();
+        };
+        for path in &elems {
+            match root(path) {
+                Some(root) => self.check(&root.to_string(), root.span(), mistakes),
+                None => mistakes.at(
+                    path,
+                    "`vary_on` takes arguments and paths into them, such as `user_id`, `user.id` or `self.0`",
+                ),
+            }
+        }
+        elems.into_iter().collect()
+    }
+
+    fn tags(&self, written: Expr, mistakes: &mut Mistakes) -> Vec<TagSource> {
+        let Expr::Array(ExprArray { elems, .. }) = written else {
+            let text = written.to_token_stream();
+            mistakes.at(&written, format!("`tags` takes a list: write `tags = [{text}]`"));
+            return Vec::new();
+        };
+        let tags = elems.into_iter().filter_map(|element| mistakes.keep(tag_source(element)));
+        let tags: Vec<TagSource> = tags.collect();
+        for tag in &tags {
+            if let TagSource::Template(template) = tag {
+                let span = template.literal.span();
+                template.placeholders().for_each(|it| self.check(it.root(), span, mistakes));
+            }
+        }
+        tags
+    }
+
+    /// Is this the name of an argument?
+    fn check(&self, name: &str, span: Span, mistakes: &mut Mistakes) {
+        let Arguments { function, names, has_receiver } = self;
+        if name == "self" {
+            if !has_receiver {
+                mistakes.at_span(span, format!("`{function}` has no `self`"));
+            }
+            return;
+        }
+        if names.iter().any(|known| known == name) {
+            return;
+        }
+        let known = if names.is_empty() {
+            format!("`{function}` has no arguments with a name")
+        } else {
+            format!("its arguments are {}", list(names))
+        };
+        let hint = did_you_mean(name, names);
+        mistakes.at_span(span, format!("`{name}` is not an argument of `{function}`: {known}{hint}"));
+    }
+}
+
+/// An element of a list of tags: a template, or an expression that is `Into<Tag>`.
+pub(crate) fn tag_source(element: Expr) -> syn::Result<TagSource> {
+    match element {
+        Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => {
+            Template::parse(literal).map(TagSource::Template)
+        }
+        Expr::Lit(other) => Err(syn::Error::new_spanned(
+            other,
+            "a tag is a template such as \"User:<user_id>\", or an expression such as `Tag::new(\"User\", user_id)`",
+        )),
+        expression => Ok(TagSource::Expression(expression)),
+    }
+}
+
+/// The variable that a path such as `user.id` begins with; `None` if it is no such path.
+fn root(path: &Expr) -> Option<&Ident> {
+    match path {
+        Expr::Path(path) if path.attrs.is_empty() => path.path.get_ident(),
+        Expr::Field(field) => match field.member {
+            Member::Named(_) | Member::Unnamed(_) => root(&field.base),
+        },
+        _ => None,
+    }
+}
+
+fn timeout(written: Expr) -> syn::Result<Timeout> {
+    let example = "write seconds, as in `timeout = 3600`, or a `Duration`, as in \
+                   `timeout = std::time::Duration::from_millis(500)`";
+    match &written {
+        Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) => match seconds.base10_parse() {
+            Ok(0) => Err(syn::Error::new(
+                seconds.span(),
+                "`timeout = 0` would never cache anything; leave the attribute off, or give a time",
+            )),
+            Ok(seconds) => Ok(Timeout::Seconds(seconds)),
+            Err(_) => Err(syn::Error::new(seconds.span(), format!("not a number of seconds; {example}"))),
+        },
+        Expr::Lit(literal) => Err(syn::Error::new_spanned(literal, format!("not a timeout; {example}"))),
+        Expr::Unary(ExprUnary { op: UnOp::Neg(_), .. }) => {
+            Err(syn::Error::new_spanned(written, format!("a timeout cannot be negative; {example}")))
+        }
+        _ => Ok(Timeout::Expression(written)),
+    }
+}
+
+fn version(written: &Expr) -> syn::Result<String> {
+    match written {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text.value()),
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => Ok(number.base10_digits().to_owned()),
+        other => Err(syn::Error::new_spanned(
+            other,
+            "`version` takes a string or an integer, as in `version = 2` or `version = \"2026-11\"`",
+        )),
+    }
+}
+
+fn name(option: &str, written: &Expr) -> syn::Result<LitStr> {
+    match written {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value().is_empty() => {
+            Err(syn::Error::new(text.span(), format!("`{option}` is empty; leave it off for the default")))
+        }
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text.clone()),
+        other => {
+            Err(syn::Error::new_spanned(other, format!("`{option}` takes a string, as in `{option} = \"sessions\"`")))
+        }
+    }
+}
+
+fn jitter(written: &Expr) -> syn::Result<f64> {
+    let share = match written {
+        Expr::Lit(ExprLit { lit: Lit::Float(share), .. }) => share.base10_parse().ok(),
+        Expr::Lit(ExprLit { lit: Lit::Int(share), .. }) => share.base10_parse().ok(),
+        _ => None,
+    };
+    share.filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| {
+        syn::Error::new_spanned(
+            written,
+            "`jitter` is the share of the timeout to take off at random, from 0.0 to 1.0, as in `jitter = 0.1`",
+        )
+    })
+}

@@ -1,0 +1,128 @@
+//! What can be read off a function's signature: arguments, and the type that it resolves to.
+
+use proc_macro2::Ident;
+use syn::visit::{self, Visit};
+use syn::{
+    FnArg, GenericArgument, PatIdent, PathArguments, ReturnType, Signature, Type,
+    TypeImplTrait, TypeParamBound, TypePath,
+};
+
+/// How the function gives its future.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Future {
+    /// `async fn`.
+    Async,
+    /// `fn … -> Pin<Box<dyn Future<Output = T>>>`, as `#[async_trait]` writes it.
+    Boxed,
+    /// `fn … -> impl Future<Output = T>`.
+    Opaque,
+}
+
+/// The names that the arguments' patterns bind, in order; without the receiver.
+pub(crate) fn bindings(signature: &Signature) -> Vec<Ident> {
+    struct Bindings(Vec<Ident>);
+    impl<'a> Visit<'a> for Bindings {
+        fn visit_pat_ident(&mut self, pattern: &'a PatIdent) {
+            // A name in capitals is a constant or a unit variant, which binds nothing.
+            if !pattern.ident.to_string().starts_with(char::is_uppercase) {
+                self.0.push(pattern.ident.clone());
+            }
+            visit::visit_pat_ident(self, pattern);
+        }
+    }
+    let mut bindings = Bindings(Vec::new());
+    for argument in &signature.inputs {
+        if let FnArg::Typed(typed) = argument {
+            bindings.visit_pat(&typed.pat);
+        }
+    }
+    bindings.0
+}
+
+/// How the function gives its future, and the type of what that resolves to.
+pub(crate) fn output(signature: &Signature) -> Option<(Future, Type)> {
+    let unit = || syn::parse_quote!(());
+    let returned = match &signature.output {
+        ReturnType::Default => None,
+        ReturnType::Type(_, returned) => Some(&**returned),
+    };
+    if signature.asyncness.is_some() {
+        return Some((Future::Async, returned.cloned().unwrap_or_else(unit)));
+    }
+    match returned? {
+        Type::ImplTrait(opaque) => {
+            future_output(opaque.bounds.iter()).map(|output| (Future::Opaque, output))
+        }
+        Type::Path(pinned) => {
+            let boxed = sole_argument(pinned, "Pin")?;
+            let Type::Path(boxed) = boxed else { return None };
+            let Type::TraitObject(object) = sole_argument(boxed, "Box")? else { return None };
+            future_output(object.bounds.iter()).map(|output| (Future::Boxed, output))
+        }
+        _ => None,
+    }
+}
+
+fn sole_argument<'a>(path: &'a TypePath, name: &str) -> Option<&'a Type> {
+    let last = path.path.segments.last()?;
+    if last.ident != name {
+        return None;
+    }
+    first_argument(path)
+}
+
+/// The first type in the brackets of a path's last segment.
+fn first_argument(path: &TypePath) -> Option<&Type> {
+    let PathArguments::AngleBracketed(arguments) = &path.path.segments.last()?.arguments else {
+        return None;
+    };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(argument) => Some(argument),
+        _ => None,
+    })
+}
+
+fn future_output<'a>(bounds: impl Iterator<Item = &'a TypeParamBound>) -> Option<Type> {
+    bounds
+        .filter_map(|bound| match bound {
+            TypeParamBound::Trait(bound) => bound.path.segments.last(),
+            _ => None,
+        })
+        .filter(|segment| segment.ident == "Future")
+        .find_map(|segment| match &segment.arguments {
+            PathArguments::AngleBracketed(arguments) => {
+                arguments.args.iter().find_map(|argument| match argument {
+                    GenericArgument::AssocType(output) if output.ident == "Output" => {
+                        Some(output.ty.clone())
+                    }
+                    _ => None,
+                })
+            }
+            _ => None,
+        })
+}
+
+/// A borrowed type in the place of the value: the type itself, or its first argument, as in
+/// `Result<&str, E>`. The error of a `Result` is not stored and may borrow.
+pub(crate) fn borrowed_value(output: &Type) -> Option<&Type> {
+    match output {
+        Type::Reference(_) => Some(output),
+        Type::Path(path) => first_argument(path).and_then(borrowed_value),
+        Type::Paren(inner) => borrowed_value(&inner.elem),
+        Type::Tuple(tuple) => tuple.elems.iter().find_map(borrowed_value),
+        _ => None,
+    }
+}
+
+/// An `impl Trait` somewhere in a type.
+pub(crate) fn opaque_part(output: &Type) -> Option<&TypeImplTrait> {
+    struct Opaque<'a>(Option<&'a TypeImplTrait>);
+    impl<'a> Visit<'a> for Opaque<'a> {
+        fn visit_type_impl_trait(&mut self, opaque: &'a TypeImplTrait) {
+            self.0 = self.0.or(Some(opaque));
+        }
+    }
+    let mut found = Opaque(None);
+    found.visit_type(output);
+    found.0
+}

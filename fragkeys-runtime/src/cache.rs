@@ -1,0 +1,364 @@
+//! A cache: a store, its settings, and what happens when the store fails.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::time::sleep;
+
+use crate::codec::Format;
+use crate::config::Settings;
+use crate::entry::Entry;
+use crate::error::{Error, ErrorKind};
+use crate::key::{Identity, Place};
+use crate::log::{notice, warning};
+use crate::queue::BumpQueue;
+use crate::stats::{Counters, Stats};
+use crate::store::{AnyStore, Found, Store};
+use crate::tag::{Bumped, Tag, Version};
+
+/// A cache, installed or built by hand. Cloning it is cheap; clones are one cache.
+#[derive(Clone)]
+pub struct Cache {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    name: String,
+    settings: Settings,
+    store: AnyStore,
+    queue: BumpQueue,
+    counters: Counters,
+    reads: Condition,
+    writes: Condition,
+    bumps: Condition,
+}
+
+/// Whether one kind of operation works, so that only changes are logged.
+#[derive(Debug, Default)]
+struct Condition {
+    is_failing: AtomicBool,
+}
+
+/// What the store may still add to one call.
+#[derive(Debug)]
+pub(crate) struct Budget(Duration);
+
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const SLOWEST_RETRY: Duration = Duration::from_secs(1);
+
+impl Cache {
+    pub(crate) fn new(name: String, settings: Settings, store: AnyStore) -> Self {
+        let queue = BumpQueue::new(settings.max_queued_bumps);
+        Cache {
+            shared: Arc::new(Shared {
+                name,
+                settings,
+                store,
+                queue,
+                counters: Counters::default(),
+                reads: Condition::default(),
+                writes: Condition::default(),
+                bumps: Condition::default(),
+            }),
+        }
+    }
+
+    /// An entry to read and write by hand; see [`Entry`].
+    pub fn entry(&self, name: impl Into<String>) -> Entry {
+        Entry::new(self.clone(), name.into())
+    }
+
+    /// Gives each tag a new version: every entry that depends on one of them misses from
+    /// now on, in every process. One round trip, whatever the number of tags or entries.
+    ///
+    /// Call it after the change is committed. Bumped before, a reader can still store the
+    /// old value under the new version.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not confirm it. The bump then waits and is retried until the store
+    /// has it; until then, this process neither reads nor stores what depends on these tags.
+    /// [`ErrorKind::Tag`] if one cannot be bumped; then none was.
+    pub fn invalidate<I>(&self, tags: I) -> impl Future<Output = Result<Bumped, Error>> + Send
+    where
+        I: IntoIterator,
+        I::Item: Into<Tag>,
+    {
+        let mut seen = HashSet::new();
+        let tags: Vec<Tag> =
+            tags.into_iter().map(Into::into).filter(|tag: &Tag| seen.insert(tag.clone())).collect();
+        self.bump(tags)
+    }
+
+    /// Makes every entry of this cache miss, by one bump: nothing is searched or deleted.
+    ///
+    /// # Errors
+    ///
+    /// As [`invalidate`](Self::invalidate).
+    pub async fn invalidate_all(&self) -> Result<Bumped, Error> {
+        self.bump(vec![Tag::root()]).await
+    }
+
+    /// The version of a tag. A tag that has none gets one.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails, or [`ErrorKind::Tag`] for a constant tag.
+    pub async fn tag_version(&self, tag: &Tag) -> Result<Version, Error> {
+        tag.check_versioned()?;
+        let Shared { store, settings, .. } = &*self.shared;
+        let tags = std::slice::from_ref(tag);
+        let answer =
+            store.versions(tags, settings.tag_lifetime, settings.operation_timeout).await;
+        self.judge(&self.shared.reads, "reading", &answer);
+        let first = answer?.first().copied();
+        first.ok_or_else(|| Error::new(ErrorKind::Protocol, "the store gave no version"))
+    }
+
+    /// What this cache did since it was built.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.counters.read()
+    }
+
+    /// How many tags wait for a failed bump to be retried.
+    #[must_use]
+    pub fn queued_bumps(&self) -> usize {
+        self.shared.queue.len()
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    pub(crate) fn prefix(&self) -> &str {
+        &self.shared.settings.prefix
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.shared.settings.epoch
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.shared.settings.format
+    }
+
+    pub(crate) fn default_timeout(&self) -> Duration {
+        self.shared.settings.default_timeout
+    }
+
+    pub(crate) fn max_entry_bytes(&self) -> usize {
+        self.shared.settings.max_entry_bytes
+    }
+
+    pub(crate) fn budget(&self) -> Budget {
+        Budget(self.shared.settings.operation_timeout)
+    }
+
+    /// Looks for an entry and learns the versions of its tags.
+    pub(crate) async fn look(
+        &self,
+        identity: &Identity,
+        timeout: Duration,
+        budget: &mut Budget,
+    ) -> Result<Found, Error> {
+        self.check_queue(identity)?;
+        let lifetime = timeout.saturating_mul(2);
+        let started = Instant::now();
+        let answer = self.shared.store.look(identity, lifetime, budget.0).await;
+        budget.spent_since(started);
+        self.judge(&self.shared.reads, "reading", &answer);
+        answer
+    }
+
+    /// Stores an entry where [`look`](Self::look) said.
+    pub(crate) async fn put(
+        &self,
+        identity: &Identity,
+        place: &Place,
+        entry: Vec<u8>,
+        timeout: Duration,
+        budget: &mut Budget,
+    ) -> Result<(), Error> {
+        // Too short to be read again.
+        if timeout < Duration::from_millis(1) {
+            return Ok(());
+        }
+        // A bump may have failed while the function ran: its result may be from before.
+        self.check_queue(identity)?;
+        let started = Instant::now();
+        let answer = self.shared.store.put(&place.key, entry, timeout, budget.0).await;
+        budget.spent_since(started);
+        self.judge(&self.shared.writes, "storing", &answer);
+        if answer.is_ok() {
+            self.shared.counters.stored.add();
+        }
+        answer
+    }
+
+    pub(crate) async fn remove(&self, place: &Place, budget: &mut Budget) -> Result<bool, Error> {
+        let answer = self.shared.store.remove(&place.key, budget.0).await;
+        self.judge(&self.shared.writes, "removing", &answer);
+        answer
+    }
+
+    async fn bump(&self, tags: Vec<Tag>) -> Result<Bumped, Error> {
+        for tag in &tags {
+            tag.check_versioned()?;
+        }
+        if tags.is_empty() {
+            return Ok(Bumped::default());
+        }
+        let Shared { store, queue, settings, bumps, .. } = &*self.shared;
+        let settles = queue.among(&tags);
+        // Until the store has answered, the bump may be lost: also if this future is dropped.
+        let unconfirmed = Unconfirmed { cache: self, tags: &tags };
+        let answer = store.bump(&tags, settings.operation_timeout).await;
+        self.judge(bumps, "bumping", &answer);
+        match answer {
+            Ok(versions) => {
+                std::mem::forget(unconfirmed);
+                queue.settle(&settles);
+                tags.iter().for_each(|_| self.shared.counters.bumped.add());
+                Ok(Bumped::new(tags, versions))
+            }
+            Err(error) => {
+                drop(unconfirmed);
+                Err(error.context(format_args!(
+                    "bumping {} failed and is queued to be retried",
+                    Listed(&tags)
+                )))
+            }
+        }
+    }
+
+    /// Refuses what depends on a bump that the store does not have yet.
+    fn check_queue(&self, identity: &Identity) -> Result<(), Error> {
+        self.ensure_retry();
+        if self.shared.queue.holds_any(&identity.tags) {
+            return Err(Error::new(ErrorKind::Unreachable, "a failed bump is waiting"));
+        }
+        Ok(())
+    }
+
+    /// Starts the task that retries queued bumps, unless one is at it.
+    fn ensure_retry(&self) {
+        if self.shared.queue.len() == 0 {
+            return;
+        }
+        // Without a runtime, the next call from within one starts it.
+        let Ok(runtime) = Handle::try_current() else { return };
+        if self.shared.queue.claim_retry() {
+            // The task ends with the cache's last owner: it holds the parts weakly.
+            let retry = Retry { shared: Arc::downgrade(&self.shared) };
+            runtime.spawn(retry.run());
+        }
+    }
+
+    /// Counts a fault and logs when an operation begins to fail, and when it works again.
+    fn judge<T>(&self, condition: &Condition, doing: &str, answer: &Result<T, Error>) {
+        let name = &self.shared.name;
+        match answer {
+            Ok(_) => {
+                if condition.is_failing.load(Ordering::Relaxed)
+                    && condition.is_failing.swap(false, Ordering::Relaxed)
+                {
+                    notice!("cache `{name}`: {doing} works again");
+                }
+            }
+            Err(error) => {
+                self.shared.counters.faults.add();
+                if !condition.is_failing.swap(true, Ordering::Relaxed) {
+                    warning!("cache `{name}`: {doing} fails: {error}");
+                }
+            }
+        }
+    }
+}
+
+impl Budget {
+    fn spent_since(&mut self, started: Instant) {
+        self.0 = self.0.saturating_sub(started.elapsed());
+    }
+}
+
+/// A bump under way. Dropped without an answer, it is queued (I6, I8).
+struct Unconfirmed<'a> {
+    cache: &'a Cache,
+    tags: &'a [Tag],
+}
+
+impl Drop for Unconfirmed<'_> {
+    fn drop(&mut self) {
+        self.cache.shared.queue.add(self.tags);
+        self.cache.ensure_retry();
+    }
+}
+
+/// The task that retries queued bumps until none is left.
+struct Retry {
+    shared: std::sync::Weak<Shared>,
+}
+
+impl Retry {
+    async fn run(self) {
+        let mut pause = FIRST_RETRY;
+        loop {
+            sleep(pause).await;
+            pause = (pause * 2).min(SLOWEST_RETRY);
+            let Some(shared) = self.shared.upgrade() else { return };
+            let queued = shared.queue.all();
+            let tags: Vec<Tag> = queued.iter().map(|(tag, _)| tag.clone()).collect();
+            let answer = shared.store.bump(&tags, shared.settings.operation_timeout).await;
+            if answer.is_ok() {
+                shared.queue.settle(&queued);
+                tags.iter().for_each(|_| shared.counters.bumped.add());
+                notice!("cache `{}`: {} queued bumps went through", shared.name, tags.len());
+                if shared.queue.len() == 0 {
+                    return;
+                }
+                pause = FIRST_RETRY;
+            }
+        }
+    }
+}
+
+/// Also when the runtime ends: the next call, in another one, takes over.
+impl Drop for Retry {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.queue.release_retry();
+        }
+    }
+}
+
+/// Tags in an error: the first ones, and how many more.
+struct Listed<'a>(&'a [Tag]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 3;
+        for (index, tag) in self.0.iter().take(SHOWN).enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}`{tag}`")?;
+        }
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more tags"),
+        }
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("name", &self.shared.name)
+            .field("store", &self.shared.store)
+            .field("settings", &self.shared.settings)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,367 @@
+//! One cached call, from top to bottom.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::cache::{Budget, Cache};
+use crate::codec::{CodecError, Format};
+use crate::config::LONGEST_TIMEOUT;
+use crate::encode::append_text;
+use crate::envelope;
+use crate::error::Error;
+use crate::global;
+use crate::key::{Identity, Place, key_base};
+use crate::log::warning;
+use crate::outcome::{Outcome, Report};
+use crate::site::{Instance, Site};
+use crate::tag::Tag;
+use crate::value::{KeyPart, Ops, Plan};
+
+/// One call of an annotated function, as the macro puts it together.
+#[derive(Debug)]
+pub struct Call {
+    site: &'static Site,
+    instance: Arc<Instance>,
+    arguments: Vec<u8>,
+    has_unencodable: bool,
+    tags: Vec<Tag>,
+    timeout: Option<Duration>,
+    jitter: f64,
+}
+
+impl Call {
+    pub fn new<R, T>(site: &'static Site, path: &'static str, plan: &Plan<R, T>) -> Self {
+        Call {
+            site,
+            instance: site.instance(path, plan.ops.shape),
+            arguments: Vec::new(),
+            has_unencodable: false,
+            tags: Vec::new(),
+            timeout: None,
+            jitter: 0.0,
+        }
+    }
+
+    /// Makes the answer depend on an argument.
+    pub fn vary_on<Via, A: KeyPart<Via> + ?Sized>(&mut self, argument: &A) {
+        self.has_unencodable |= !argument.append(&mut self.arguments);
+    }
+
+    pub fn tag(&mut self, tag: impl Into<Tag>) {
+        self.tags.push(tag.into());
+    }
+
+    pub fn timeout(&mut self, timeout: Duration) {
+        self.timeout = Some(timeout);
+    }
+
+    pub fn jitter(&mut self, share: f64) {
+        self.jitter = share;
+    }
+
+    /// The timeout of this entry: a random share is taken off, so that entries stored
+    /// together do not fall due together.
+    fn jittered_timeout(&self, cache: &Cache) -> Duration {
+        let timeout = self.timeout.unwrap_or_else(|| cache.default_timeout()).min(LONGEST_TIMEOUT);
+        timeout.mul_f64(1.0 - self.jitter.clamp(0.0, 1.0) * fastrand::f64())
+    }
+}
+
+/// Runs a cached call: the answer is the cache's or the body's, and never an error of ours (I5).
+pub async fn run<R, T, F, B>(call: Call, plan: Plan<R, T>, cache_if: F, body: B) -> R
+where
+    F: FnOnce(&T) -> bool,
+    B: Future<Output = R>,
+{
+    let report = Report::claim();
+    let instance = &call.instance;
+    let cache = match global::cache_for(call.site.cache_name) {
+        Ok(cache) => cache,
+        Err(error) => {
+            warn_once(&instance.name, Problem::NoCache, || error.to_string());
+            report.tell(Outcome::Bypass);
+            return body.await;
+        }
+    };
+    if let Some(problem) = why_not_keyed(&call) {
+        warn_once(&instance.name, problem.0, || problem.1);
+        report.tell(Outcome::Bypass);
+        return body.await;
+    }
+    let request = Request {
+        timeout: call.jittered_timeout(&cache),
+        name: &instance.name,
+        identity: identify(
+            &cache,
+            &instance.name,
+            instance.fingerprint,
+            (plan.ops.codec)(cache.format()),
+            &call.arguments,
+            call.tags,
+        ),
+        // The shape is part of the fingerprint.
+        sealed_with: Vec::new(),
+        cache: &cache,
+    };
+    if !request.can_hold(&plan.ops) {
+        report.tell(Outcome::NotStored);
+        return body.await;
+    }
+    answer(request, plan, report, cache_if, body).await
+}
+
+/// Why a call has no identity to cache it under.
+fn why_not_keyed(call: &Call) -> Option<(Problem, String)> {
+    if call.has_unencodable {
+        let text = "the `Serialize` of an argument returned an error, so there is no key".to_owned();
+        return Some((Problem::Unencodable, text));
+    }
+    call.instance.twin.as_ref().map(|twin| {
+        let text = format!(
+            "the function at {}:{} has the same path, arguments and return type as the one at {twin}, \
+             so one would read the other's entries; give one of them another `key_name`",
+            call.site.file, call.site.line
+        );
+        (Problem::Twin, text)
+    })
+}
+
+/// What to look for, and how long to keep what is stored instead.
+pub(crate) struct Request<'a> {
+    pub(crate) cache: &'a Cache,
+    pub(crate) identity: Identity,
+    /// Must also match for an entry to be read, but is not part of its key.
+    pub(crate) sealed_with: Vec<u8>,
+    pub(crate) timeout: Duration,
+    /// The function or entry, for messages.
+    pub(crate) name: &'a str,
+}
+
+/// Answers from the cache or by running the body, whose value is then stored under the
+/// versions that were read before it began (I1).
+pub(crate) async fn answer<R, T, F, B>(
+    request: Request<'_>,
+    plan: Plan<R, T>,
+    report: Report,
+    cache_if: F,
+    body: B,
+) -> R
+where
+    F: FnOnce(&T) -> bool,
+    B: Future<Output = R>,
+{
+    let counters = request.cache.counters();
+    let mut budget = request.cache.budget();
+    let place = match request.look(&plan.ops, &mut budget).await {
+        Ok(Looked::Hit(value)) => {
+            counters.hits.add();
+            report.tell(Outcome::Hit);
+            return (plan.join)(value);
+        }
+        Ok(Looked::Miss(place)) => place,
+        Err(_) => {
+            counters.bypassed.add();
+            report.tell(Outcome::Bypass);
+            return body.await;
+        }
+    };
+    counters.misses.add();
+    report.tell(Outcome::NotStored);
+    // Only the value is kept over the await below: an `Err` need not be `Send`.
+    let value = match (plan.split)(body.await) {
+        Ok(value) => value,
+        Err(output) => return output,
+    };
+    if cache_if(&value)
+        && let Ok(entry) = request.seal(&place, &plan.ops, &value)
+    {
+        let outcome = match request.put(&place, entry, &mut budget).await {
+            Ok(()) => Outcome::Miss,
+            Err(_) => Outcome::Bypass,
+        };
+        report.tell(outcome);
+    }
+    (plan.join)(value)
+}
+
+pub(crate) enum Looked<T> {
+    Hit(T),
+    Miss(Place),
+}
+
+impl Request<'_> {
+    pub(crate) async fn look<T>(
+        &self,
+        ops: &Ops<T>,
+        budget: &mut Budget,
+    ) -> Result<Looked<T>, Error> {
+        let found = self.cache.look(&self.identity, self.timeout, budget).await?;
+        let place = self.sealed(found.place);
+        let Some(entry) = found.entry else {
+            return Ok(Looked::Miss(place));
+        };
+        let decoded = envelope::open(&entry, &place.address)
+            .map(|payload| (ops.decode)(self.cache.format(), payload));
+        if let Some(Ok(value)) = decoded {
+            return Ok(Looked::Hit(value));
+        }
+        self.cache.counters().rejected.add();
+        if let Some(Err(error)) = decoded {
+            warn_once(self.name, Problem::Undecodable, || {
+                format!("an entry cannot be decoded: {error}; the function runs instead")
+            });
+        }
+        Ok(Looked::Miss(place))
+    }
+
+    /// Where the entry belongs under the present versions.
+    pub(crate) async fn place(&self, budget: &mut Budget) -> Result<Place, Error> {
+        let found = self.cache.look(&self.identity, self.timeout, budget).await?;
+        Ok(self.sealed(found.place))
+    }
+
+    fn sealed(&self, mut place: Place) -> Place {
+        place.address.extend_from_slice(&self.sealed_with);
+        place
+    }
+
+    /// Can the codec read values of this type at all? If not, a look would be in vain.
+    pub(crate) fn can_hold<T>(&self, ops: &Ops<T>) -> bool {
+        let is_self_describing = (ops.is_self_describing)(self.cache.format());
+        let can = is_self_describing || !(ops.shape)().self_describing_only;
+        if !can {
+            self.refuse::<T>(&Unstorable::NotForCodec);
+        }
+        can
+    }
+
+    /// The entry's bytes, if the value can be stored and read back.
+    pub(crate) fn seal<T>(&self, place: &Place, ops: &Ops<T>, value: &T) -> Result<Vec<u8>, Unstorable> {
+        let sealed = encode_checked(ops, self.cache.format(), value).and_then(|payload| {
+            let entry = envelope::seal(&place.address, &payload, self.timeout);
+            let limit = self.cache.max_entry_bytes();
+            match entry {
+                Some(entry) if entry.len() <= limit => Ok(entry),
+                _ => Err(Unstorable::TooLarge { limit }),
+            }
+        });
+        sealed.inspect_err(|reason| self.refuse::<T>(reason))
+    }
+
+    pub(crate) async fn put(
+        &self,
+        place: &Place,
+        entry: Vec<u8>,
+        budget: &mut Budget,
+    ) -> Result<(), Error> {
+        self.cache.put(&self.identity, place, entry, self.timeout, budget).await
+    }
+
+    fn refuse<T>(&self, reason: &Unstorable) {
+        self.cache.counters().unstorable.add();
+        warn_once(self.name, Problem::Unstorable, || {
+            format!("a value of type `{}` is not stored: {reason}", std::any::type_name::<T>())
+        });
+    }
+}
+
+/// Why a value is not stored.
+#[derive(Debug)]
+pub(crate) enum Unstorable {
+    NotForCodec,
+    SkipsFields,
+    CodecRefused(CodecError),
+    NotReadBack(CodecError),
+    TooLarge { limit: usize },
+}
+
+impl fmt::Display for Unstorable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const ADVICE: &str =
+            "use `codec = fragkeys::Json` or `fragkeys::MessagePack` (features `json`, `msgpack`)";
+        match self {
+            Unstorable::NotForCodec => {
+                write!(f, "its type must see the data to understand it, and this codec does not say what is there; {ADVICE}")
+            }
+            Unstorable::SkipsFields => {
+                write!(f, "it leaves fields out (`skip_serializing_if`), and this codec writes no field names; {ADVICE}")
+            }
+            Unstorable::CodecRefused(error) => write!(f, "{error}; {ADVICE}"),
+            Unstorable::NotReadBack(error) => {
+                write!(f, "it was encoded, but cannot be decoded: {error}; {ADVICE}")
+            }
+            Unstorable::TooLarge { limit } => {
+                write!(f, "the entry is above `max_entry_bytes`, which is {limit}")
+            }
+        }
+    }
+}
+
+/// The bytes of a value that will be read back as the same value.
+///
+/// A codec without field names writes some values without complaint and reads something
+/// else, or nothing: so skipped fields are refused, and the first value of each type is
+/// decoded before it is stored.
+fn encode_checked<T>(ops: &Ops<T>, format: Format, value: &T) -> Result<Vec<u8>, Unstorable> {
+    static PROVEN: LazyLock<Mutex<HashSet<(u128, &'static str)>>> = LazyLock::new(Mutex::default);
+    if !(ops.is_self_describing)(format) && (ops.skips_fields)(value) {
+        return Err(Unstorable::SkipsFields);
+    }
+    let payload = (ops.encode)(format, value).map_err(Unstorable::CodecRefused)?;
+    let proof = ((ops.shape)().fingerprint, (ops.codec)(format));
+    let lock = || PROVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !lock().contains(&proof) {
+        (ops.decode)(format, &payload).map_err(Unstorable::NotReadBack)?;
+        lock().insert(proof);
+    }
+    Ok(payload)
+}
+
+/// The identity of a call: an injective row of all that tells it from others (I4).
+pub(crate) fn identify(
+    cache: &Cache,
+    name: &str,
+    fingerprint: u128,
+    codec: &str,
+    arguments: &[u8],
+    tags: Vec<Tag>,
+) -> Identity {
+    let mut bytes = Vec::with_capacity(64 + arguments.len() + tags.len() * 24);
+    bytes.extend_from_slice(&fingerprint.to_le_bytes());
+    bytes.extend_from_slice(&cache.epoch().to_le_bytes());
+    append_text(codec, &mut bytes);
+    bytes.extend_from_slice(&(arguments.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(arguments);
+    bytes.extend_from_slice(&(tags.len() as u64).to_le_bytes());
+    tags.iter().for_each(|tag| append_text(tag.as_str(), &mut bytes));
+    let versioned = tags.into_iter().filter(|tag| !tag.is_constant());
+    Identity {
+        key_base: key_base(cache.prefix(), name),
+        bytes,
+        tags: std::iter::once(Tag::root()).chain(versioned).collect(),
+    }
+}
+
+/// What is worth saying once for each function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Problem {
+    NoCache,
+    Twin,
+    Unencodable,
+    Undecodable,
+    Unstorable,
+}
+
+/// Logs a problem of a function, the first time.
+pub(crate) fn warn_once(name: &str, problem: Problem, text: impl FnOnce() -> String) {
+    /// Bounds the memory; what comes after is not logged.
+    const LIMIT: usize = 1_000;
+    static TOLD: LazyLock<Mutex<HashSet<(String, Problem)>>> = LazyLock::new(Mutex::default);
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.len() < LIMIT && told.insert((name.to_owned(), problem)) {
+        drop(told);
+        warning!("`{name}`: {}", text());
+    }
+}

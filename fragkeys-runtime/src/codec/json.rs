@@ -1,0 +1,35 @@
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use super::sealed::HasFormat;
+use super::{Codec, CodecError, Format};
+
+/// JSON: readable in `redis-cli`, and holds what bincode cannot (feature `json`).
+#[derive(Debug)]
+pub enum Json {}
+
+impl Codec for Json {
+    const NAME: &'static str = "json";
+    const SELF_DESCRIBING: bool = true;
+
+    fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
+        serde_json::to_vec(value).map_err(|_| CodecError::new("JSON cannot hold this value"))
+    }
+
+    fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+        // Its errors quote the value, so only the class is kept.
+        serde_json::from_slice(bytes).map_err(|error| {
+            CodecError::new(match error.classify() {
+                Category::Eof => "the JSON ends too early",
+                Category::Data => "the JSON is not a value of this type",
+                Category::Syntax | Category::Io => "the bytes are not JSON",
+            })
+        })
+    }
+}
+
+impl HasFormat for Json {
+    #[allow(private_interfaces)]
+    const FORMAT: Format = Format::Json;
+}

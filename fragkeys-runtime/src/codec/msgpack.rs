@@ -1,0 +1,37 @@
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::guard::Guarded;
+use super::sealed::HasFormat;
+use super::{Codec, CodecError, Format};
+
+/// MessagePack with field names: smaller than JSON, and holds nearly all that
+/// JSON can (feature `msgpack`).
+#[derive(Debug)]
+pub enum MessagePack {}
+
+impl Codec for MessagePack {
+    const NAME: &'static str = "msgpack";
+    const SELF_DESCRIBING: bool = true;
+
+    fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
+        rmp_serde::to_vec_named(value)
+            .map_err(|_| CodecError::new("MessagePack cannot hold this value"))
+    }
+
+    fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+        let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+        // Its errors can quote the value, so none is kept.
+        let Guarded(value) = Guarded::<T>::deserialize(&mut deserializer)
+            .map_err(|_| CodecError::new("the bytes are not a value of this type"))?;
+        if !deserializer.get_ref().is_empty() {
+            return Err(CodecError::new("bytes are left over"));
+        }
+        Ok(value)
+    }
+}
+
+impl HasFormat for MessagePack {
+    #[allow(private_interfaces)]
+    const FORMAT: Format = Format::MessagePack;
+}

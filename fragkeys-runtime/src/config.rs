@@ -1,0 +1,266 @@
+//! Configuration: what a cache is made of. Setters never fail; building does.
+
+use std::time::Duration;
+
+use crate::cache::Cache;
+use crate::codec::{CacheCodec, Format};
+use crate::error::{Error, ErrorKind};
+use crate::global;
+use crate::store::AnyStore;
+use crate::store::memory::MemoryStore;
+
+/// How to build a cache.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use fragkeys_runtime::Config;
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let cache = Config::memory()
+///     .prefix("shop")
+///     .default_timeout(Duration::from_secs(600))
+///     .build()
+///     .await?;
+/// # let _ = cache; Ok::<(), fragkeys_runtime::Error>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a configuration does nothing until `install`, `install_as` or `build`"]
+pub struct Config {
+    location: Location,
+    pub(crate) settings: Settings,
+    max_bytes: u64,
+}
+
+#[derive(Clone)]
+enum Location {
+    Memory,
+    /// The URL may hold a password; it is never printed.
+    Redis(String),
+}
+
+/// What a running cache needs to know of its configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) prefix: String,
+    pub(crate) epoch: u64,
+    pub(crate) default_timeout: Duration,
+    pub(crate) operation_timeout: Duration,
+    pub(crate) tag_lifetime: Duration,
+    pub(crate) max_entry_bytes: usize,
+    pub(crate) max_queued_bumps: usize,
+    pub(crate) format: Format,
+}
+
+/// No entry lives longer, whatever its timeout says; keeps sums of times from overflowing.
+pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+impl Config {
+    /// A cache in Redis: `redis://[[user]:password@]host[:port][/database]`, or
+    /// `redis+unix:///path/to/socket`.
+    ///
+    /// A bad URL is the error of [`build`](Self::build) or [`install`](Self::install). Redis
+    /// need not run: the cache connects in the background, and calls run uncached until then.
+    pub fn redis(url: impl Into<String>) -> Self {
+        Config::at(Location::Redis(url.into()))
+    }
+
+    /// A cache in this process: the embedded store, bounded by [`max_bytes`](Self::max_bytes).
+    /// Each one built is a store of its own.
+    pub fn memory() -> Self {
+        Config::at(Location::Memory)
+    }
+
+    /// Reads the environment: `FRAGKEYS_URL` (`redis://…`; unset, empty or `memory://` is
+    /// the embedded store) and `FRAGKEYS_PREFIX`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if a variable is not UTF-8, or the URL is of no known kind.
+    pub fn from_env() -> Result<Self, Error> {
+        let config = match variable("FRAGKEYS_URL")? {
+            None => Config::memory(),
+            Some(url) if url == "memory://" || url == "memory:" => Config::memory(),
+            Some(url) if url.starts_with("redis") || url.starts_with("unix:") => Config::redis(url),
+            Some(_) => {
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    "FRAGKEYS_URL must begin with `redis://`, `redis+unix://` or `memory://`",
+                ));
+            }
+        };
+        Ok(match variable("FRAGKEYS_PREFIX")? {
+            Some(prefix) => config.prefix(prefix),
+            None => config,
+        })
+    }
+
+    fn at(location: Location) -> Self {
+        Config {
+            location,
+            settings: Settings {
+                prefix: "fragkeys".to_owned(),
+                epoch: 0,
+                default_timeout: Duration::from_secs(3_600),
+                operation_timeout: Duration::from_millis(250),
+                tag_lifetime: Duration::from_secs(30 * 86_400),
+                max_entry_bytes: 8 << 20,
+                max_queued_bumps: 10_000,
+                format: Format::Bincode,
+            },
+            max_bytes: 64 << 20,
+        }
+    }
+
+    /// What all keys begin with. Default: `fragkeys`. Programs that share a prefix share
+    /// tags, and entries of functions with the same path.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.settings.prefix = prefix.into();
+        self
+    }
+
+    /// A generation of all entries. Default: 0. Another number makes each one miss.
+    pub fn epoch(mut self, epoch: u64) -> Self {
+        self.settings.epoch = epoch;
+        self
+    }
+
+    /// How long an entry lives where a function does not say. Default: 1 hour.
+    pub fn default_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.default_timeout = timeout;
+        self
+    }
+
+    /// What the store may add to one call, reading and writing together, before the call
+    /// goes on without it. Default: 250 ms.
+    pub fn operation_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.operation_timeout = timeout;
+        self
+    }
+
+    /// How long Redis keeps a tag that is neither bumped nor seeded. Default: 30 days, and at
+    /// least twice the timeout of the entry that seeds it. A tag that is gone costs one miss.
+    pub fn tag_lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.tag_lifetime = lifetime;
+        self
+    }
+
+    /// Entries above this many bytes are not stored. Default: 8 MiB.
+    pub fn max_entry_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_entry_bytes = bytes;
+        self
+    }
+
+    /// How many failed bumps wait to be retried. Default: 10,000 tags. Past it, all of them
+    /// become one bump of the whole cache: nothing is lost, at the price of misses.
+    pub fn max_queued_bumps(mut self, tags: usize) -> Self {
+        self.settings.max_queued_bumps = tags;
+        self
+    }
+
+    /// The memory of an embedded store, in bytes. Default: 64 MiB. Redis has its own `maxmemory`.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// The codec of functions that name none. Default: [`Bincode`](crate::Bincode).
+    pub fn codec<C: CacheCodec>(mut self) -> Self {
+        self.settings.format = C::FORMAT;
+        self
+    }
+
+    /// Builds the cache and makes it the one that functions, `invalidate!` and
+    /// [`cache()`](crate::cache()) use.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AlreadyInstalled`] if there is one, [`ErrorKind::Config`] if a setting
+    /// cannot be used. Redis being away is no error.
+    pub async fn install(self) -> Result<Cache, Error> {
+        self.install_as(global::DEFAULT).await
+    }
+
+    /// Builds the cache and installs it under a name, for functions with `cache_name = "…"`.
+    ///
+    /// # Errors
+    ///
+    /// As [`install`](Self::install).
+    pub async fn install_as(self, name: impl Into<String>) -> Result<Cache, Error> {
+        let name = name.into();
+        global::install(name.clone(), self.build_as(name)?)
+    }
+
+    /// Builds a cache that nothing uses but who has it: for tests, tenants, and
+    /// [`with_cache`](crate::with_cache).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if a setting cannot be used.
+    pub async fn build(self) -> Result<Cache, Error> {
+        self.build_as("unnamed".to_owned())
+    }
+
+    pub(crate) fn build_as(self, name: String) -> Result<Cache, Error> {
+        self.check()?;
+        let store = match &self.location {
+            Location::Memory => AnyStore::Memory(MemoryStore::new(self.max_bytes)),
+            #[cfg(feature = "redis")]
+            Location::Redis(url) => {
+                let Settings { prefix, tag_lifetime, .. } = &self.settings;
+                let store = crate::store::redis::RedisStore::open(url, prefix, *tag_lifetime)?;
+                store.connect();
+                AnyStore::Redis(store)
+            }
+            #[cfg(not(feature = "redis"))]
+            Location::Redis(_) => {
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    "this build has no Redis store: turn on fragkeys' feature `redis`",
+                ));
+            }
+        };
+        Ok(Cache::new(name, self.settings, store))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let settings = &self.settings;
+        let problem = if settings.operation_timeout.is_zero() {
+            "operation_timeout is zero: no store could ever answer; the default is 250 ms"
+        } else if settings.default_timeout < Duration::from_millis(1) {
+            "default_timeout is below a millisecond: nothing would be cached"
+        } else if settings.tag_lifetime < Duration::from_secs(1) {
+            "tag_lifetime is below a second: tags would be gone before their entries"
+        } else if settings.max_queued_bumps == 0 {
+            "max_queued_bumps is zero: a failed bump would bump the whole cache"
+        } else if settings.prefix.is_empty() {
+            "prefix is empty: it keeps this cache's keys apart from others in the same Redis"
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ErrorKind::Config, problem))
+    }
+}
+
+fn variable(name: &str) -> Result<Option<String>, Error> {
+    match std::env::var(name) {
+        Ok(value) if value.is_empty() => Ok(None),
+        Ok(value) => Ok(Some(value)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Error::new(ErrorKind::Config, format!("{name} is not UTF-8")))
+        }
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let location = match &self.location {
+            Location::Memory => "memory",
+            Location::Redis(_) => "redis",
+        };
+        f.debug_struct("Config")
+            .field("location", &location)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

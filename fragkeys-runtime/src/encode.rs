@@ -1,0 +1,344 @@
+//! Arguments as bytes: an injective encoding of whatever serde shows of them (I4).
+//!
+//! Each item begins with a mark of its kind and says its own length, so no two
+//! different rows of arguments give the same bytes. It is never decoded.
+//! Maps keep their order: sorting would make two ordered maps that differ only
+//! in order one argument, and that could be a wrong answer. A `HashMap` may
+//! therefore miss where a `BTreeMap` hits.
+
+use std::fmt;
+
+use serde::ser::{self, Serialize};
+
+#[cfg(test)]
+mod tests;
+
+/// Appends `value` to `bytes`.
+pub(crate) fn append<T: Serialize + ?Sized>(
+    value: &T,
+    bytes: &mut Vec<u8>,
+) -> Result<(), Unencodable> {
+    value.serialize(&mut Encoder { sink: bytes })
+}
+
+/// Appends a text with its length.
+pub(crate) fn append_text(text: &str, bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+/// Does serializing this value leave fields out (`skip_serializing_if`)?
+///
+/// A codec that does not write field names cannot read such a value back, or
+/// worse, reads another one.
+pub(crate) fn skips_fields<T: Serialize + ?Sized>(value: &T) -> bool {
+    let mut skips = Skips(false);
+    // A value that cannot be serialized is found out by its codec.
+    let _ = value.serialize(&mut Encoder { sink: &mut skips });
+    skips.0
+}
+
+/// A value's own `Serialize` refused. It keeps no text: that could hold the value.
+#[derive(Debug)]
+pub(crate) struct Unencodable;
+
+impl fmt::Display for Unencodable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the value's `Serialize` returned an error")
+    }
+}
+
+impl std::error::Error for Unencodable {}
+
+impl ser::Error for Unencodable {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Unencodable
+    }
+}
+
+/// Where the encoding goes.
+trait Sink {
+    fn put(&mut self, bytes: &[u8]);
+    fn field_skipped(&mut self) {}
+}
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+struct Skips(bool);
+
+impl Sink for Skips {
+    fn put(&mut self, _: &[u8]) {}
+
+    fn field_skipped(&mut self) {
+        self.0 = true;
+    }
+}
+
+struct Encoder<'a, S> {
+    sink: &'a mut S,
+}
+
+/// Ends a row of items; no item begins with it.
+const END: u8 = 0;
+
+impl<S: Sink> Encoder<'_, S> {
+    fn mark(&mut self, kind: u8) {
+        self.sink.put(&[kind]);
+    }
+
+    fn fixed(&mut self, kind: u8, bytes: &[u8]) -> Result<(), Unencodable> {
+        self.mark(kind);
+        self.sink.put(bytes);
+        Ok(())
+    }
+
+    fn sized(&mut self, kind: u8, bytes: &[u8]) -> Result<(), Unencodable> {
+        self.mark(kind);
+        self.sink.put(&(bytes.len() as u64).to_le_bytes());
+        self.sink.put(bytes);
+        Ok(())
+    }
+
+    fn variant(&mut self, kind: u8, index: u32, name: &str) -> Result<(), Unencodable> {
+        self.fixed(kind, &index.to_le_bytes())?;
+        self.sized(b'#', name.as_bytes())
+    }
+
+    fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
+        value.serialize(&mut *self)
+    }
+
+    fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Unencodable> {
+        self.sized(b'.', name.as_bytes())?;
+        self.item(value)
+    }
+
+    fn end(self) -> Result<(), Unencodable> {
+        self.sink.put(&[END]);
+        Ok(())
+    }
+}
+
+macro_rules! fixed {
+    ($($method:ident: $type:ty = $kind:literal),* $(,)?) => {$(
+        fn $method(self, value: $type) -> Result<(), Unencodable> {
+            self.fixed($kind, &value.to_le_bytes())
+        }
+    )*};
+}
+
+impl<'a, S: Sink> ser::Serializer for &'a mut Encoder<'_, S> {
+    type Ok = ();
+    type Error = Unencodable;
+    type SerializeSeq = Row<'a, S>;
+    type SerializeTuple = Row<'a, S>;
+    type SerializeTupleStruct = Row<'a, S>;
+    type SerializeTupleVariant = Row<'a, S>;
+    type SerializeMap = Row<'a, S>;
+    type SerializeStruct = Row<'a, S>;
+    type SerializeStructVariant = Row<'a, S>;
+
+    fixed! {
+        serialize_i8: i8 = b'1', serialize_i16: i16 = b'2', serialize_i32: i32 = b'4',
+        serialize_i64: i64 = b'8', serialize_i128: i128 = b'6',
+        serialize_u8: u8 = b'a', serialize_u16: u16 = b'b', serialize_u32: u32 = b'd',
+        serialize_u64: u64 = b'h', serialize_u128: u128 = b'p',
+    }
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    fn serialize_bool(self, value: bool) -> Result<(), Unencodable> {
+        self.fixed(b'?', &[u8::from(value)])
+    }
+
+    fn serialize_f32(self, value: f32) -> Result<(), Unencodable> {
+        self.fixed(b'f', &value.to_bits().to_le_bytes())
+    }
+
+    fn serialize_f64(self, value: f64) -> Result<(), Unencodable> {
+        self.fixed(b'F', &value.to_bits().to_le_bytes())
+    }
+
+    fn serialize_char(self, value: char) -> Result<(), Unencodable> {
+        self.fixed(b'c', &u32::from(value).to_le_bytes())
+    }
+
+    fn serialize_str(self, value: &str) -> Result<(), Unencodable> {
+        self.sized(b's', value.as_bytes())
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> Result<(), Unencodable> {
+        self.sized(b'y', value)
+    }
+
+    fn serialize_none(self) -> Result<(), Unencodable> {
+        self.fixed(b'n', &[])
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Unencodable> {
+        self.mark(b'o');
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<(), Unencodable> {
+        self.fixed(b'u', &[])
+    }
+
+    fn serialize_unit_struct(self, name: &'static str) -> Result<(), Unencodable> {
+        self.sized(b'U', name.as_bytes())
+    }
+
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        index: u32,
+        variant: &'static str,
+    ) -> Result<(), Unencodable> {
+        self.variant(b'v', index, variant)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Unencodable> {
+        self.mark(b'w');
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        index: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), Unencodable> {
+        self.variant(b'W', index, variant)?;
+        value.serialize(self)
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Row<'a, S>, Unencodable> {
+        self.mark(b'[');
+        Ok(Row(Encoder { sink: self.sink }))
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Row<'a, S>, Unencodable> {
+        self.mark(b'(');
+        Ok(Row(Encoder { sink: self.sink }))
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Row<'a, S>, Unencodable> {
+        self.mark(b'T');
+        Ok(Row(Encoder { sink: self.sink }))
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        index: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Row<'a, S>, Unencodable> {
+        self.variant(b'V', index, variant)?;
+        Ok(Row(Encoder { sink: self.sink }))
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Row<'a, S>, Unencodable> {
+        self.mark(b'm');
+        Ok(Row(Encoder { sink: self.sink }))
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Row<'a, S>, Unencodable> {
+        self.mark(b'{');
+        Ok(Row(Encoder { sink: self.sink }))
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        index: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Row<'a, S>, Unencodable> {
+        self.variant(b'}', index, variant)?;
+        Ok(Row(Encoder { sink: self.sink }))
+    }
+}
+
+/// The items of anything that has several.
+struct Row<'a, S>(Encoder<'a, S>);
+
+macro_rules! row_of_items {
+    ($($trait:ident :: $method:ident),* $(,)?) => {$(
+        impl<S: Sink> ser::$trait for Row<'_, S> {
+            type Ok = ();
+            type Error = Unencodable;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
+                self.0.item(value)
+            }
+
+            fn end(self) -> Result<(), Unencodable> {
+                self.0.end()
+            }
+        }
+    )*};
+}
+
+macro_rules! row_of_fields {
+    ($($trait:ident),* $(,)?) => {$(
+        impl<S: Sink> ser::$trait for Row<'_, S> {
+            type Ok = ();
+            type Error = Unencodable;
+
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                name: &'static str,
+                value: &T,
+            ) -> Result<(), Unencodable> {
+                self.0.field(name, value)
+            }
+
+            fn skip_field(&mut self, _: &'static str) -> Result<(), Unencodable> {
+                self.0.sink.field_skipped();
+                Ok(())
+            }
+
+            fn end(self) -> Result<(), Unencodable> {
+                self.0.end()
+            }
+        }
+    )*};
+}
+
+row_of_items! {
+    SerializeSeq::serialize_element,
+    SerializeTuple::serialize_element,
+    SerializeTupleStruct::serialize_field,
+    SerializeTupleVariant::serialize_field,
+}
+
+row_of_fields! { SerializeStruct, SerializeStructVariant }
+
+impl<S: Sink> ser::SerializeMap for Row<'_, S> {
+    type Ok = ();
+    type Error = Unencodable;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Unencodable> {
+        self.0.item(key)
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
+        self.0.item(value)
+    }
+
+    fn end(self) -> Result<(), Unencodable> {
+        self.0.end()
+    }
+}

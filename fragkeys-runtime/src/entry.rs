@@ -1,0 +1,233 @@
+//! Entries by hand, for what is not a function.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::cache::Cache;
+use crate::call::{Looked, Request, answer, identify};
+use crate::codec::OfCache;
+use crate::config::LONGEST_TIMEOUT;
+use crate::encode::append_text;
+use crate::error::{Error, ErrorKind};
+use crate::key::{Identity, Place};
+use crate::outcome::{Outcome, Report};
+use crate::tag::Tag;
+use crate::value::{BySerde, Ops, Plan, Returns};
+
+/// One entry of a cache, named, tagged, read and written by hand.
+///
+/// ```
+/// # use fragkeys_runtime::{Config, Tag};
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let cache = Config::memory().build().await?;
+/// let entry = cache.entry("campaign_stats").tag(Tag::new("Campaign", 7)).group("weekly");
+///
+/// entry.set(&1_250_u64).await?;
+/// assert_eq!(entry.get::<u64>().await?, Some(1_250));
+///
+/// cache.invalidate([Tag::new("Campaign", 7)]).await?;
+/// assert_eq!(entry.get::<u64>().await?, None);
+/// # Ok::<(), fragkeys_runtime::Error>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Two entries are one if their names, groups and tags (in whatever order) are. An entry
+/// that was written as another type is a miss.
+#[derive(Debug)]
+#[must_use = "an entry does nothing until it is read or written"]
+pub struct Entry {
+    cache: Cache,
+    name: String,
+    group: Option<String>,
+    tags: Vec<Tag>,
+    timeout: Option<Duration>,
+    /// Where the last `get` looked in vain: a `set` that follows writes there (I1).
+    looked_at: Mutex<Option<Place>>,
+}
+
+impl Entry {
+    pub(crate) fn new(cache: Cache, name: String) -> Self {
+        Entry { cache, name, group: None, tags: Vec::new(), timeout: None, looked_at: Mutex::default() }
+    }
+
+    /// Makes the entry depend on a tag. Default: on none.
+    pub fn tag(self, tag: impl Into<Tag>) -> Self {
+        self.tags([tag])
+    }
+
+    /// Makes the entry depend on tags.
+    pub fn tags<I>(mut self, tags: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Tag>,
+    {
+        self.tags.extend(tags.into_iter().map(Into::into));
+        self.looked_at = Mutex::default();
+        self
+    }
+
+    /// Tells entries of one name and the same tags apart. Default: none.
+    pub fn group(mut self, group: impl Into<String>) -> Self {
+        self.group = Some(group.into());
+        self.looked_at = Mutex::default();
+        self
+    }
+
+    /// How long the entry lives. Default: the cache's `default_timeout`.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The value, if the store has it under the present versions of the tags.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails. An entry that cannot be read as a `T` is no error but `None`.
+    pub async fn get<T: Serialize + DeserializeOwned>(&self) -> Result<Option<T>, Error> {
+        let ops = Ops::<T>::new::<OfCache, BySerde>();
+        let request = self.request(&ops);
+        let mut budget = self.cache.budget();
+        match request.look(&ops, &mut budget).await? {
+            Looked::Hit(value) => {
+                self.cache.counters().hits.add();
+                Ok(Some(value))
+            }
+            Looked::Miss(place) => {
+                self.cache.counters().misses.add();
+                *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Stores a value.
+    ///
+    /// After a [`get`](Self::get) of this `Entry` that found nothing, it is stored under the
+    /// versions which that `get` read, so a bump in between makes it unreachable. Without
+    /// one, under the versions of now: then the value must not be older than this call.
+    /// Where it can, use [`get_or_set_with`](Self::get_or_set_with).
+    ///
+    /// # Errors
+    ///
+    /// If the store fails; [`ErrorKind::Codec`] if the cache's codec cannot hold the value,
+    /// [`ErrorKind::TooLarge`] if it is above `max_entry_bytes`.
+    pub async fn set<T: Serialize + DeserializeOwned>(&self, value: &T) -> Result<(), Error> {
+        let ops = Ops::<T>::new::<OfCache, BySerde>();
+        let request = self.request(&ops);
+        let mut budget = self.cache.budget();
+        let looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let place = match looked_at {
+            Some(place) => place,
+            None => request.place(&mut budget).await?,
+        };
+        let entry = request.seal(&place, &ops, value)?;
+        request.put(&place, entry, &mut budget).await
+    }
+
+    /// Drops this entry, as it is under the present versions of its tags; says whether it was there.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn delete(&self) -> Result<bool, Error> {
+        let mut budget = self.cache.budget();
+        let place = self.place(&mut budget).await?;
+        self.cache.remove(&place, &mut budget).await
+    }
+
+    /// The value, or what the closure gives, which is then stored. A failing store costs
+    /// time and never the answer.
+    pub async fn get_or_set_with<T, F, Fut>(&self, make: F) -> T
+    where
+        T: Serialize + DeserializeOwned,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = T>,
+    {
+        use crate::value::OutputOfAnythingElse as _;
+        self.answer(Returns::<T>::new().output().coded::<OfCache, BySerde>(), make).await
+    }
+
+    /// The value, or what the closure gives: an `Ok` is stored, an `Err` is only returned.
+    ///
+    /// # Errors
+    ///
+    /// The closure's own, and no other.
+    pub async fn get_or_try_set_with<T, E, F, Fut>(&self, make: F) -> Result<T, E>
+    where
+        T: Serialize + DeserializeOwned,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.answer(Returns::<Result<T, E>>::new().output().coded::<OfCache, BySerde>(), make).await
+    }
+
+    /// The key of the entry under the present versions of its tags, for a look with `redis-cli`.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn key(&self) -> Result<String, Error> {
+        Ok(self.place(&mut self.cache.budget()).await?.key)
+    }
+
+    async fn answer<R, T, F, Fut>(&self, plan: Plan<R, T>, make: F) -> R
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = R>,
+    {
+        let request = self.request(&plan.ops);
+        let report = Report::claim();
+        if !request.can_hold(&plan.ops) {
+            report.tell(Outcome::NotStored);
+            return make().await;
+        }
+        answer(request, plan, report, |_| true, async move { make().await }).await
+    }
+
+    async fn place(&self, budget: &mut crate::cache::Budget) -> Result<Place, Error> {
+        Ok(self.cache.look(&self.identity(), self.timeout_or_default(), budget).await?.place)
+    }
+
+    fn request<T>(&self, ops: &Ops<T>) -> Request<'_> {
+        Request {
+            cache: &self.cache,
+            identity: self.identity(),
+            // A key must be known without the type, so the shape is checked in the entry.
+            sealed_with: (ops.shape)().fingerprint.to_le_bytes().to_vec(),
+            timeout: self.timeout_or_default(),
+            name: &self.name,
+        }
+    }
+
+    fn identity(&self) -> Identity {
+        /// No function's fingerprint: those are hashes of more than nothing.
+        const BY_HAND: u128 = 0;
+        let mut arguments = Vec::new();
+        append_text(&self.name, &mut arguments);
+        arguments.push(u8::from(self.group.is_some()));
+        append_text(self.group.as_deref().unwrap_or_default(), &mut arguments);
+        let mut tags = self.tags.clone();
+        tags.sort_unstable();
+        tags.dedup();
+        let codec = crate::codec::name_of(self.cache.format());
+        identify(&self.cache, &self.name, BY_HAND, codec, &arguments, tags)
+    }
+
+    fn timeout_or_default(&self) -> Duration {
+        self.timeout.unwrap_or_else(|| self.cache.default_timeout()).min(LONGEST_TIMEOUT)
+    }
+}
+
+impl From<crate::call::Unstorable> for Error {
+    fn from(reason: crate::call::Unstorable) -> Self {
+        let kind = match reason {
+            crate::call::Unstorable::TooLarge { .. } => ErrorKind::TooLarge,
+            _ => ErrorKind::Codec,
+        };
+        Error::new(kind, reason.to_string())
+    }
+}

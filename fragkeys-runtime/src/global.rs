@@ -1,0 +1,114 @@
+//! The installed caches, by name, and the cache of the code that is running.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
+
+use crate::cache::Cache;
+use crate::config::Config;
+use crate::error::{Error, ErrorKind};
+use crate::log::warning;
+use crate::store::AnyStore;
+use crate::store::memory::MemoryStore;
+
+/// The name of the cache that is used where no other is named.
+pub(crate) const DEFAULT: &str = "default";
+
+/// Apart from the others, so that finding it takes no lock.
+static INSTALLED: OnceLock<Cache> = OnceLock::new();
+static NAMED: LazyLock<RwLock<HashMap<String, Cache>>> = LazyLock::new(RwLock::default);
+static EMBEDDED: LazyLock<Cache> = LazyLock::new(|| {
+    let settings = Config::memory().settings;
+    Cache::new("embedded".to_owned(), settings, AnyStore::Memory(MemoryStore::new(64 << 20)))
+});
+
+tokio::task_local! {
+    static SCOPED: Cache;
+}
+
+/// Runs a future whose cached functions, bumps and [`cache()`] use this cache, whatever is
+/// installed: for tests and tenants. Tasks that it spawns do not inherit it.
+///
+/// ```
+/// # use fragkeys_runtime::{Config, with_cache, cache};
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let mine = Config::memory().prefix("test").build().await?;
+/// with_cache(mine, async {
+///     cache().entry("answer").set(&42).await
+/// })
+/// .await?;
+/// # Ok::<(), fragkeys_runtime::Error>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub async fn with_cache<F: Future>(cache: Cache, future: F) -> F::Output {
+    SCOPED.scope(cache, future).await
+}
+
+/// The cache that functions use here: [`with_cache`]'s, else the installed one, else the
+/// embedded store, which logs once that nothing was installed.
+#[must_use]
+pub fn cache() -> Cache {
+    scoped().or_else(|| INSTALLED.get().cloned()).unwrap_or_else(embedded)
+}
+
+/// The cache that was installed under a name.
+///
+/// # Errors
+///
+/// [`ErrorKind::NotInstalled`] if there is none.
+pub fn cache_named(name: &str) -> Result<Cache, Error> {
+    let found = if name == DEFAULT {
+        INSTALLED.get().cloned()
+    } else {
+        NAMED.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    };
+    found.ok_or_else(|| {
+        Error::new(
+            ErrorKind::NotInstalled,
+            format!("no cache is installed as `{name}`: call `Config::…install_as(\"{name}\")` at startup"),
+        )
+    })
+}
+
+/// The cache of a function that names one. `cache()` covers the default.
+pub(crate) fn cache_for(name: &str) -> Result<Cache, Error> {
+    if name == DEFAULT {
+        return Ok(cache());
+    }
+    scoped().map_or_else(|| cache_named(name), Ok)
+}
+
+pub(crate) fn install(name: String, cache: Cache) -> Result<Cache, Error> {
+    let is_taken = if name == DEFAULT {
+        INSTALLED.set(cache.clone()).is_err()
+    } else {
+        let mut named = NAMED.write().unwrap_or_else(PoisonError::into_inner);
+        let is_taken = named.contains_key(&name);
+        if !is_taken {
+            named.insert(name.clone(), cache.clone());
+        }
+        is_taken
+    };
+    if is_taken {
+        return Err(Error::new(
+            ErrorKind::AlreadyInstalled,
+            format!("a cache is installed as `{name}` already: install each once, at startup"),
+        ));
+    }
+    Ok(cache)
+}
+
+fn scoped() -> Option<Cache> {
+    SCOPED.try_with(Cache::clone).ok()
+}
+
+fn embedded() -> Cache {
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    if !IS_TOLD.swap(true, Ordering::Relaxed) {
+        warning!(
+            "no cache is installed: using the embedded store of this process; \
+             call `Config::redis(…).install().await` at startup to share one"
+        );
+    }
+    EMBEDDED.clone()
+}

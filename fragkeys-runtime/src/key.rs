@@ -1,0 +1,51 @@
+//! Keys, by pure computation: no I/O, no clock.
+//!
+//! An *address* is everything that an entry must match: the identity and the
+//! versions of its tags. The key is its hash; the entry holds the address itself,
+//! so that a collision of hashes is a miss (I4).
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::tag::{Tag, Version};
+
+/// Which entry a call asks for, but for the versions of its tags.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    /// How the key begins: prefix and function in clear, so that a person can find its entries.
+    pub(crate) key_base: String,
+    /// The injective encoding of all that tells two calls apart.
+    pub(crate) bytes: Vec<u8>,
+    /// The tags that have versions; the root first.
+    pub(crate) tags: Vec<Tag>,
+}
+
+impl Identity {
+    /// Where the entry stands under these versions, one for each of `tags`.
+    pub(crate) fn at(&self, versions: &[Version]) -> Place {
+        let mut address = Vec::with_capacity(self.bytes.len() + versions.len() * 8);
+        address.extend_from_slice(&self.bytes);
+        for version in versions {
+            address.extend_from_slice(&version.to_le_bytes());
+        }
+        let key = format!("{}:{:032x}", self.key_base, xxh3_128(&address));
+        Place { key, address }
+    }
+}
+
+/// One entry's key in the store, and the address that it must have been sealed for.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) key: String,
+    pub(crate) address: Vec<u8>,
+}
+
+/// How the keys of all entries of one function, or of one name, begin.
+pub(crate) fn key_base(prefix: &str, key_name: &str) -> String {
+    format!("{prefix}:v:{key_name}")
+}
+
+/// Where a tag's version stands.
+#[cfg(feature = "redis")]
+pub(crate) fn version_key(prefix: &str, tag: &Tag) -> String {
+    format!("{prefix}:t:{}", tag.as_str())
+}

@@ -1,0 +1,46 @@
+//! The runtime of [`fragkeys`](https://docs.rs/fragkeys). Depend on that crate, not on this one.
+//!
+//! In reading order: `call` is one cached call from top to bottom; `site` and `value` are
+//! what is known of the function, `tag`, `encode` and `key` make its identity, `store` keeps
+//! versions and entries, `envelope` and `codec` turn values into bytes and back.
+#![warn(missing_docs)]
+
+mod cache;
+#[allow(missing_docs)] // public for generated code only
+mod call;
+mod codec;
+mod config;
+mod encode;
+mod entry;
+mod envelope;
+mod error;
+mod global;
+mod key;
+mod log;
+mod outcome;
+mod queue;
+mod shape;
+#[allow(missing_docs)] // public for generated code only
+mod site;
+mod stats;
+mod store;
+mod tag;
+#[allow(missing_docs)] // public for generated code only
+mod value;
+
+#[doc(hidden)]
+pub mod private;
+
+pub use cache::Cache;
+#[cfg(feature = "json")]
+pub use codec::Json;
+#[cfg(feature = "msgpack")]
+pub use codec::MessagePack;
+pub use codec::{Bincode, CacheCodec, Codec, CodecError};
+pub use config::Config;
+pub use entry::Entry;
+pub use error::{Error, ErrorKind};
+pub use global::{cache, cache_named, with_cache};
+pub use outcome::{Outcome, observe};
+pub use stats::Stats;
+pub use tag::{Bumped, Tag, Version};

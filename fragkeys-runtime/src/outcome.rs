@@ -1,0 +1,80 @@
+//! What the cache did for one call, for headers, logs and tests.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How the outermost cached call of a future was answered.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// From the cache; the function did not run.
+    Hit,
+    /// The function ran and its value was stored.
+    Miss,
+    /// The function ran; its result was an `Err`, or `cache_if` or the codec refused it.
+    NotStored,
+    /// The function ran because the cache could not be used: the store is away, or a bump is waiting.
+    Bypass,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Outcome::Hit => "hit",
+            Outcome::Miss => "miss",
+            Outcome::NotStored => "not-stored",
+            Outcome::Bypass => "bypass",
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    is_claimed: bool,
+    outcome: Option<Outcome>,
+}
+
+tokio::task_local! {
+    static OBSERVER: Arc<Mutex<Slot>>;
+}
+
+/// Runs a future and tells how its outermost cached call was answered; `None` if there was none.
+///
+/// Of several, the first one counts. Tasks that the future spawns are not seen.
+///
+/// ```
+/// # use fragkeys_runtime::{Outcome, observe};
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # let profile = |id: u64| async move { id };
+/// let (profile, outcome) = observe(profile(42)).await;
+/// let header = outcome.map_or("none".to_owned(), |outcome| outcome.to_string());
+/// # let _ = (profile, header); });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub async fn observe<F: Future>(future: F) -> (F::Output, Option<Outcome>) {
+    let slot = Arc::new(Mutex::new(Slot::default()));
+    let output = OBSERVER.scope(slot.clone(), future).await;
+    let outcome = slot.lock().unwrap_or_else(PoisonError::into_inner).outcome;
+    (output, outcome)
+}
+
+/// Reports one call's outcome to the observer around it, if that is still free.
+#[derive(Debug)]
+pub(crate) struct Report(Option<Arc<Mutex<Slot>>>);
+
+impl Report {
+    /// Taken before the body runs, so that calls nested in it report nothing.
+    pub(crate) fn claim() -> Self {
+        let slot = OBSERVER.try_with(Arc::clone).ok();
+        Report(slot.filter(|slot| {
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            !std::mem::replace(&mut slot.is_claimed, true)
+        }))
+    }
+
+    pub(crate) fn tell(&self, outcome: Outcome) {
+        if let Some(slot) = &self.0 {
+            slot.lock().unwrap_or_else(PoisonError::into_inner).outcome = Some(outcome);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Everything that generated code may name. No promise is made about any of it.
+#![allow(missing_docs)]
+
+pub use crate::call::{Call, run};
+pub use crate::codec::OfCache;
+pub use crate::site::{Instances, Site};
+pub use crate::tag::TagText;
+pub use crate::value::{
+    Fallible, KeyPart, OutputOfAnythingElse, Plan, Returns, TagPart, Whole,
+};
+
+use crate::error::Error;
+use crate::tag::{Bumped, Tag};
+use crate::value::TagPart as Part;
+use std::time::Duration;
+
+/// The path of the function in which a closure stands, with all generic arguments.
+pub fn path_of<F>(_: &F) -> &'static str {
+    std::any::type_name::<F>()
+}
+
+/// A template's placeholder.
+pub fn placeholder<Via, V: Part<Via> + ?Sized>(text: &mut TagText, value: &V) {
+    value.put(text);
+}
+
+/// `invalidate!`: bumps in the cache that is used here.
+pub async fn invalidate(tags: Vec<Tag>) -> Result<Bumped, Error> {
+    crate::global::cache().invalidate(tags).await
+}
+
+/// What `timeout = …` accepts: a `Duration`, or whole seconds.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a timeout",
+    label = "not a timeout",
+    note = "write seconds, as in `timeout = 3600`, or a `std::time::Duration`"
+)]
+pub trait Timeout {
+    fn duration(self) -> Duration;
+}
+
+impl Timeout for Duration {
+    fn duration(self) -> Duration {
+        self
+    }
+}
+
+macro_rules! seconds {
+    ($($integer:ty),*) => {$(
+        impl Timeout for $integer {
+            /// Less than nothing is nothing: then the value is not stored.
+            fn duration(self) -> Duration {
+                Duration::from_secs(u64::try_from(self).unwrap_or(0))
+            }
+        }
+    )*};
+}
+
+seconds!(i32, i64, u16, u32, u64, usize);

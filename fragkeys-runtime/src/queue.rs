@@ -1,0 +1,105 @@
+//! Bumps that the store did not confirm: kept, bounded, and retried until it has them (I6).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::log::warning;
+use crate::tag::Tag;
+
+#[derive(Debug)]
+pub(crate) struct BumpQueue {
+    waiting: Mutex<Waiting>,
+    /// The number of waiting tags, so that calls look without a lock while there is none.
+    len: AtomicUsize,
+    capacity: usize,
+    is_retried: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Each tag with the turn in which it was last added: a retry that was under way when
+    /// its tag was added again does not settle it.
+    turns: HashMap<Tag, u64>,
+    turn: u64,
+}
+
+/// A tag and the turn in which it was queued.
+pub(crate) type Queued = (Tag, u64);
+
+impl BumpQueue {
+    pub(crate) fn new(capacity: usize) -> Self {
+        BumpQueue {
+            waiting: Mutex::default(),
+            len: AtomicUsize::new(0),
+            capacity,
+            is_retried: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn add(&self, tags: &[Tag]) {
+        let mut waiting = self.lock();
+        waiting.turn += 1;
+        let turn = waiting.turn;
+        waiting.turns.extend(tags.iter().map(|tag| (tag.clone(), turn)));
+        if waiting.turns.len() > self.capacity {
+            warning!(
+                "more than {} bumps wait for the store: they become one bump of the whole cache",
+                self.capacity
+            );
+            waiting.turns.clear();
+            waiting.turns.insert(Tag::root(), turn);
+        }
+        self.len.store(waiting.turns.len(), Ordering::Release);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// Must an entry with these tags be left alone until a bump has gone through?
+    pub(crate) fn holds_any(&self, tags: &[Tag]) -> bool {
+        self.len() > 0 && {
+            let waiting = self.lock();
+            tags.iter().any(|tag| waiting.turns.contains_key(tag))
+        }
+    }
+
+    pub(crate) fn all(&self) -> Vec<Queued> {
+        self.lock().turns.iter().map(|(tag, turn)| (tag.clone(), *turn)).collect()
+    }
+
+    /// The store has a bump of these that was sent after they were queued.
+    pub(crate) fn settle(&self, done: &[Queued]) {
+        let mut waiting = self.lock();
+        for (tag, turn) in done {
+            if waiting.turns.get(tag) == Some(turn) {
+                waiting.turns.remove(tag);
+            }
+        }
+        self.len.store(waiting.turns.len(), Ordering::Release);
+    }
+
+    /// What a bump of these tags would settle, taken before it is sent.
+    pub(crate) fn among(&self, tags: &[Tag]) -> Vec<Queued> {
+        if self.len() == 0 {
+            return Vec::new();
+        }
+        let waiting = self.lock();
+        let turn_of = |tag: &Tag| waiting.turns.get(tag).map(|turn| (tag.clone(), *turn));
+        tags.iter().filter_map(turn_of).collect()
+    }
+
+    /// Takes the job of retrying, if nobody has it.
+    pub(crate) fn claim_retry(&self) -> bool {
+        self.len() > 0 && !self.is_retried.swap(true, Ordering::AcqRel)
+    }
+
+    pub(crate) fn release_retry(&self) {
+        self.is_retried.store(false, Ordering::Release);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,53 @@
+//! Counters, so that a person can see what a cache does.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// What a cache did since it was built, in this process. See [`Cache::stats`](crate::Cache::stats).
+        #[non_exhaustive]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Counter,)*
+        }
+
+        impl Counters {
+            pub(crate) fn read(&self) -> Stats {
+                Stats { $($name: self.$name.0.load(Ordering::Relaxed),)* }
+            }
+        }
+    };
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+counters! {
+    /// Calls answered from the store.
+    hits,
+    /// Calls that found no entry.
+    misses,
+    /// Entries found that did not verify or decode: a stranger's bytes, damage, a collision. Each is also a miss.
+    rejected,
+    /// Entries written.
+    stored,
+    /// Values that were not stored because they cannot be: too large, or not for this codec.
+    unstorable,
+    /// Calls that ran uncached because the store failed or a bump was waiting.
+    bypassed,
+    /// Store operations that failed, bumps among them.
+    faults,
+    /// Tags given a new version, retries included.
+    bumped,
+}

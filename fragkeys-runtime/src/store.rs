@@ -1,0 +1,128 @@
+//! Where entries and versions are kept: bytes and numbers, nothing of functions.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::error::Error;
+use crate::key::{Identity, Place};
+use crate::tag::{Tag, Version};
+
+pub(crate) mod memory;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
+
+#[cfg(test)]
+mod contract;
+
+/// What a look into the store found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The place of the entry under the versions of its tags at the time of the look.
+    pub(crate) place: Place,
+    /// The entry's bytes, if there is one.
+    pub(crate) entry: Option<Bytes>,
+}
+
+/// Keeps entries and versions. One contract suite runs over all of them.
+///
+/// `lifetime` is always the lifetime of the versions that a call may have to seed:
+/// longer than the entry's.
+pub(crate) trait Store {
+    /// Reads the versions of the identity's tags, seeding those that are missing, and
+    /// the entry under them. The answer is strict: a bump that was acknowledged before
+    /// this call began is seen (I2).
+    fn look(
+        &self,
+        identity: &Identity,
+        lifetime: Duration,
+        patience: Duration,
+    ) -> impl Future<Output = Result<Found, Error>> + Send;
+
+    /// Reads the versions of tags, seeding those that are missing.
+    fn versions(
+        &self,
+        tags: &[Tag],
+        lifetime: Duration,
+        patience: Duration,
+    ) -> impl Future<Output = Result<Vec<Version>, Error>> + Send;
+
+    /// Gives each tag a version that it never had, above its present one (I3).
+    fn bump(
+        &self,
+        tags: &[Tag],
+        patience: Duration,
+    ) -> impl Future<Output = Result<Vec<Version>, Error>> + Send;
+
+    /// Keeps an entry for `timeout`.
+    fn put(
+        &self,
+        key: &str,
+        entry: Vec<u8>,
+        timeout: Duration,
+        patience: Duration,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Drops one entry; says whether it was there.
+    fn remove(
+        &self,
+        key: &str,
+        patience: Duration,
+    ) -> impl Future<Output = Result<bool, Error>> + Send;
+}
+
+/// The store of one cache.
+#[derive(Debug)]
+pub(crate) enum AnyStore {
+    Memory(memory::MemoryStore),
+    #[cfg(feature = "redis")]
+    Redis(redis::RedisStore),
+}
+
+macro_rules! each_store {
+    ($self:ident, $store:ident => $call:expr) => {
+        match $self {
+            AnyStore::Memory($store) => $call.await,
+            #[cfg(feature = "redis")]
+            AnyStore::Redis($store) => $call.await,
+        }
+    };
+}
+
+impl Store for AnyStore {
+    async fn look(
+        &self,
+        identity: &Identity,
+        lifetime: Duration,
+        patience: Duration,
+    ) -> Result<Found, Error> {
+        each_store!(self, store => store.look(identity, lifetime, patience))
+    }
+
+    async fn versions(
+        &self,
+        tags: &[Tag],
+        lifetime: Duration,
+        patience: Duration,
+    ) -> Result<Vec<Version>, Error> {
+        each_store!(self, store => store.versions(tags, lifetime, patience))
+    }
+
+    async fn bump(&self, tags: &[Tag], patience: Duration) -> Result<Vec<Version>, Error> {
+        each_store!(self, store => store.bump(tags, patience))
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        entry: Vec<u8>,
+        timeout: Duration,
+        patience: Duration,
+    ) -> Result<(), Error> {
+        each_store!(self, store => store.put(key, entry, timeout, patience))
+    }
+
+    async fn remove(&self, key: &str, patience: Duration) -> Result<bool, Error> {
+        each_store!(self, store => store.remove(key, patience))
+    }
+}

@@ -1,0 +1,159 @@
+//! The embedded store: in this process, bounded in bytes, gone with it.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::{Found, Store};
+use crate::error::{Error, ErrorKind};
+use crate::key::Identity;
+use crate::tag::{Tag, Version};
+
+/// What an item costs beside its bytes: its place in the table, the list and the heap.
+/// Rounded up from `memory_used` of a full cache, so that the bound errs on the safe side.
+const OVERHEAD: u64 = 128;
+/// The share of the bytes that versions may take: one in this many.
+const VERSION_SHARE: u64 = 8;
+
+#[derive(Clone)]
+struct Kept {
+    bytes: Bytes,
+    until: Instant,
+}
+
+#[derive(Clone)]
+pub(super) struct Weight;
+
+impl Weighter<String, Kept> for Weight {
+    fn weight(&self, key: &String, entry: &Kept) -> u64 {
+        OVERHEAD + key.len() as u64 + entry.bytes.len() as u64
+    }
+}
+
+impl Weighter<Tag, Version> for Weight {
+    fn weight(&self, tag: &Tag, _: &Version) -> u64 {
+        OVERHEAD + tag.as_str().len() as u64
+    }
+}
+
+pub(crate) struct MemoryStore {
+    entries: Cache<String, Kept, Weight>,
+    /// A tag that was evicted is seeded anew, above all versions ever given.
+    versions: Cache<Tag, Version, Weight>,
+    /// The newest version given to any tag. Its lock makes a bump one step.
+    newest: Mutex<u64>,
+}
+
+impl MemoryStore {
+    pub(crate) fn new(max_bytes: u64) -> Self {
+        let for_versions = max_bytes / VERSION_SHARE;
+        MemoryStore {
+            entries: sized_cache(max_bytes - for_versions),
+            versions: sized_cache(for_versions),
+            newest: Mutex::new(0),
+        }
+    }
+
+    /// The bytes in use, by the same estimate that bounds them.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.entries.weight() + self.versions.weight()
+    }
+
+    fn current(&self, tag: &Tag) -> Result<Version, Error> {
+        if let Some(version) = self.versions.get(tag) {
+            return Ok(version);
+        }
+        let mut newest = self.lock_newest();
+        // Somebody else may have seeded or bumped it before the lock was ours.
+        match self.versions.get(tag) {
+            Some(version) => Ok(version),
+            None => self.give(tag, &mut newest),
+        }
+    }
+
+    fn give(&self, tag: &Tag, newest: &mut u64) -> Result<Version, Error> {
+        let version = Version::new(now().max(*newest + 1))
+            .ok_or_else(|| Error::new(ErrorKind::Protocol, "the clock is past the year 2262"))?;
+        *newest = version.into();
+        self.versions.insert(tag.clone(), version);
+        Ok(version)
+    }
+
+    fn lock_newest(&self) -> MutexGuard<'_, u64> {
+        // The number is right after every step, whoever panicked.
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) fn sized_cache<K, V>(bytes: u64) -> Cache<K, V, Weight>
+where
+    K: Eq + std::hash::Hash,
+    V: Clone,
+    Weight: Weighter<K, V> + Clone,
+{
+    let typical_item = OVERHEAD * 4;
+    let items = usize::try_from(bytes / typical_item).unwrap_or(usize::MAX).clamp(16, 1 << 20);
+    Cache::with_weighter(items, bytes, Weight)
+}
+
+/// This process's clock as a version: µs since 1970 times 1,000.
+fn now() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let version = u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX).saturating_mul(1_000);
+    if version < Version::MIN { Version::MIN + version } else { version }
+}
+
+impl Store for MemoryStore {
+    async fn look(&self, identity: &Identity, _: Duration, _: Duration) -> Result<Found, Error> {
+        let versions =
+            identity.tags.iter().map(|tag| self.current(tag)).collect::<Result<Vec<_>, _>>()?;
+        let place = identity.at(&versions);
+        let entry = self.entries.get(&place.key).filter(|kept| kept.until > Instant::now());
+        Ok(Found { place, entry: entry.map(|kept| kept.bytes) })
+    }
+
+    async fn versions(
+        &self,
+        tags: &[Tag],
+        _: Duration,
+        _: Duration,
+    ) -> Result<Vec<Version>, Error> {
+        tags.iter().map(|tag| self.current(tag)).collect()
+    }
+
+    async fn bump(&self, tags: &[Tag], _: Duration) -> Result<Vec<Version>, Error> {
+        let mut newest = self.lock_newest();
+        tags.iter().map(|tag| self.give(tag, &mut newest)).collect()
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        entry: Vec<u8>,
+        timeout: Duration,
+        _: Duration,
+    ) -> Result<(), Error> {
+        let until = Instant::now() + timeout;
+        self.entries.insert(key.to_owned(), Kept { bytes: entry.into(), until });
+        Ok(())
+    }
+
+    async fn remove(&self, key: &str, _: Duration) -> Result<bool, Error> {
+        let removed = self.entries.remove(key);
+        Ok(removed.is_some_and(|(_, kept)| kept.until > Instant::now()))
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("entries", &self.entries.len())
+            .field("tags", &self.versions.len())
+            .field("bytes", &self.bytes())
+            .finish()
+    }
+}

@@ -1,0 +1,310 @@
+//! Connections: one for each Tokio runtime, kept by a small supervisor.
+//!
+//! A connection's tasks live and die with the runtime that made them, so each runtime
+//! (each worker of actix, each `#[tokio::test]`) has its own. While there is none, calls
+//! fail at once and the supervisor tries again in the background; a call waits only
+//! during the first attempt after a start or a loss, and never past its deadline.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, RedisError, Value};
+use tokio::runtime::{Handle, Id};
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout, timeout_at};
+
+use crate::error::{Error, ErrorKind};
+use crate::log::{notice, warning};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// A connection that let a call wait in vain has this long to answer a PING behind it.
+const PROOF_OF_LIFE: Duration = Duration::from_secs(1);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// Short enough that hits are back within a second of the server.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+type LinkMap = Mutex<HashMap<Id, Arc<Link>>>;
+
+/// The links of one store, by runtime.
+pub(super) struct Links {
+    server: Arc<Server>,
+    by_runtime: Arc<LinkMap>,
+}
+
+/// What is needed to connect, and the address to name in messages: never credentials.
+struct Server {
+    client: Client,
+    address: String,
+}
+
+impl Links {
+    pub(super) fn open(url: &str) -> Result<Self, Error> {
+        let info = url
+            .into_connection_info()
+            // The parser's own error can quote the URL and with it the password.
+            .map_err(|_| {
+                Error::new(
+                    ErrorKind::Config,
+                    "the Redis URL cannot be read; write `redis://[[user]:password@]host[:port][/database]` \
+                     or `redis+unix:///path/to/socket`",
+                )
+            })?;
+        let address = info.addr().to_string();
+        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        let client = Client::open(info).map_err(|_| {
+            Error::new(
+                ErrorKind::Config,
+                format!("the Redis server {address} cannot be used: `rediss://` needs TLS, which this build does not have"),
+            )
+        })?;
+        Ok(Links { server: Arc::new(Server { client, address }), by_runtime: Arc::default() })
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.server.address
+    }
+
+    /// The link of the runtime that polls the caller.
+    pub(super) fn here(&self) -> Result<Arc<Link>, Error> {
+        let runtime = Handle::try_current().map_err(|_| {
+            Error::new(
+                ErrorKind::Runtime,
+                "Redis can only be reached from within a Tokio runtime; there is none here",
+            )
+        })?;
+        let mut links = self.by_runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        let link = links.entry(runtime.id()).or_insert_with(|| {
+            let link = Arc::new(Link::new(self.server.clone()));
+            let task = Supervisor {
+                link: link.clone(),
+                links: Arc::downgrade(&self.by_runtime),
+                runtime: runtime.id(),
+            };
+            runtime.spawn(task.run());
+            link
+        });
+        Ok(link.clone())
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        let mut links = self.by_runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, link) in links.drain() {
+            link.is_closed.store(true, Ordering::Release);
+            link.wake.notify_one();
+        }
+    }
+}
+
+/// One runtime's way to the server.
+pub(super) struct Link {
+    server: Arc<Server>,
+    state: watch::Sender<State>,
+    /// Tells the supervisor to look at the connection.
+    wake: Notify,
+    is_closed: AtomicBool,
+}
+
+#[derive(Clone)]
+enum State {
+    /// The first attempt after a start or a loss: worth waiting for.
+    Connecting,
+    Up(Arc<Live>),
+    Down(Error),
+}
+
+struct Live {
+    connection: MultiplexedConnection,
+    /// The connection is gone for good.
+    is_lost: AtomicBool,
+    /// A call waited in vain. That may be the server, or one slow command.
+    is_doubtful: AtomicBool,
+}
+
+impl Link {
+    fn new(server: Arc<Server>) -> Self {
+        Link {
+            server,
+            state: watch::Sender::new(State::Connecting),
+            wake: Notify::new(),
+            is_closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Sends commands and returns their replies, errors of the server among them.
+    ///
+    /// A connection that turns out to be lost is replaced and the commands sent again,
+    /// once. All of ours may run twice: reads, `SET`s of the same bytes, bumps.
+    pub(super) async fn send(
+        &self,
+        pipeline: &Pipeline,
+        replies: usize,
+        until: Instant,
+    ) -> Result<Vec<Value>, Error> {
+        let mut may_retry = true;
+        loop {
+            let live = self.live(until).await?;
+            let mut connection = live.connection.clone();
+            let sent = connection.send_packed_commands(pipeline, 0, replies);
+            match timeout_at(until.into(), sent).await {
+                Ok(Ok(values)) => return Ok(values),
+                Ok(Err(error)) if is_about_connection(&error) => {
+                    live.is_lost.store(true, Ordering::Release);
+                    self.wake.notify_one();
+                    if !may_retry {
+                        return Err(self.unreachable(&error));
+                    }
+                    may_retry = false;
+                }
+                Ok(Err(error)) => {
+                    let code = error.code().unwrap_or("no code");
+                    let message = format!("Redis at {} refused ({code})", self.server.address);
+                    return Err(Error::new(ErrorKind::Refused, message));
+                }
+                Err(_) => {
+                    live.is_doubtful.store(true, Ordering::Release);
+                    self.wake.notify_one();
+                    return Err(self.silent());
+                }
+            }
+        }
+    }
+
+    /// The connection, once there is one; an error at once where there won't be soon.
+    async fn live(&self, until: Instant) -> Result<Arc<Live>, Error> {
+        let is_settled = |state: &State| match state {
+            State::Connecting => false,
+            State::Up(live) => !live.is_lost.load(Ordering::Acquire),
+            State::Down(_) => true,
+        };
+        let mut states = self.state.subscribe();
+        let settled = timeout_at(until.into(), states.wait_for(is_settled)).await;
+        match settled {
+            Ok(Ok(state)) => match &*state {
+                State::Up(live) => Ok(live.clone()),
+                State::Down(error) => Err(error.clone()),
+                State::Connecting => Err(self.silent()),
+            },
+            _ => Err(self.silent()),
+        }
+    }
+
+    async fn connect(&self) -> Result<Arc<Live>, Error> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(None);
+        let connecting = self.server.client.get_multiplexed_async_connection_with_config(&config);
+        let connection = connecting.await.map_err(|error| self.unreachable(&error))?;
+        Ok(Arc::new(Live {
+            connection,
+            is_lost: AtomicBool::new(false),
+            is_doubtful: AtomicBool::new(false),
+        }))
+    }
+
+    /// Returns when the connection is of no more use.
+    async fn watch_over(&self, live: &Arc<Live>) {
+        loop {
+            self.wake.notified().await;
+            if self.is_closed.load(Ordering::Acquire) || live.is_lost.load(Ordering::Acquire) {
+                return;
+            }
+            if live.is_doubtful.load(Ordering::Acquire) {
+                // Until it has answered, calls go straight to their functions.
+                self.state.send_replace(State::Down(self.silent()));
+                if !live.answers().await {
+                    return;
+                }
+                live.is_doubtful.store(false, Ordering::Release);
+                self.state.send_replace(State::Up(live.clone()));
+            }
+        }
+    }
+
+    fn unreachable(&self, error: &RedisError) -> Error {
+        let why = match error.kind() {
+            redis::ErrorKind::AuthenticationFailed => "it rejected the credentials".to_owned(),
+            redis::ErrorKind::Io => error.to_string(),
+            kind => format!("{kind:?}, {}", error.code().unwrap_or("no code")),
+        };
+        let message = format!("Redis at {} cannot be reached: {why}", self.server.address);
+        Error::new(ErrorKind::Unreachable, message)
+    }
+
+    fn silent(&self) -> Error {
+        let message = format!("Redis at {} did not answer in time", self.server.address);
+        Error::new(ErrorKind::Timeout, message)
+    }
+}
+
+impl Live {
+    async fn answers(&self) -> bool {
+        let mut connection = self.connection.clone();
+        let mut ping = Pipeline::with_capacity(1);
+        ping.cmd("PING");
+        let pong = timeout(PROOF_OF_LIFE, connection.send_packed_commands(&ping, 0, 1)).await;
+        matches!(pong, Ok(Ok(_)))
+    }
+}
+
+/// The task that keeps one link, for as long as its runtime and its store live.
+struct Supervisor {
+    link: Arc<Link>,
+    links: Weak<LinkMap>,
+    runtime: Id,
+}
+
+impl Supervisor {
+    async fn run(self) {
+        let link = &self.link;
+        let address = &link.server.address;
+        let mut pause = FIRST_PAUSE;
+        let mut is_known_down = false;
+        while !link.is_closed.load(Ordering::Acquire) {
+            match link.connect().await {
+                Ok(live) => {
+                    notice!("connected to Redis at {address}");
+                    (pause, is_known_down) = (FIRST_PAUSE, false);
+                    link.state.send_replace(State::Up(live.clone()));
+                    link.watch_over(&live).await;
+                    link.state.send_if_modified(|state| {
+                        let was_up = matches!(state, State::Up(_));
+                        if was_up {
+                            *state = State::Connecting;
+                        }
+                        was_up
+                    });
+                }
+                Err(error) => {
+                    if !is_known_down {
+                        warning!("{error}; calls run uncached until it answers");
+                        is_known_down = true;
+                    }
+                    link.state.send_replace(State::Down(error));
+                    sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+}
+
+/// Also runs when the runtime shuts down: what waits is told, and nobody finds the link again.
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        if let Some(links) = self.links.upgrade() {
+            links.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.runtime);
+        }
+        let message = format!("the runtime that held the connection to {} has ended", self.link.server.address);
+        self.link.state.send_replace(State::Down(Error::new(ErrorKind::Unreachable, message)));
+    }
+}
+
+fn is_about_connection(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_unrecoverable_error() || error.kind() == redis::ErrorKind::Parse
+}

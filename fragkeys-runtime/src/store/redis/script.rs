@@ -1,0 +1,93 @@
+//! The two scripts that give versions. Redis runs each as one step, so no bump is lost.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use redis::Pipeline;
+
+/// `now`: Redis's own time in µs and three digits from the caller, as a decimal text.
+/// Texts of 19 digits compare as their numbers do; Lua's own numbers hold only 53 bits.
+/// A clock before September 2001 is put behind that date, where versions begin.
+const PRELUDE: &str = r"
+local time = redis.call('TIME')
+local now = string.format('%s%06d%s', time[1], time[2], ARGV[2])
+if #now < 19 then now = '1' .. string.rep('0', 18 - #now) .. now end
+local function version_at(key)
+    local text = redis.pcall('GET', key)
+    if type(text) == 'string' and #text == 19 and not string.find(text, '%D')
+        and text >= '1000000000000000000' and text <= '9223372036854775807' then
+        return text
+    end
+end
+local versions = {}
+";
+
+/// max(current + 1, now). `INCR` adds without Lua's rounding; where it cannot (the largest
+/// number of all), `now` is at least another number.
+const BUMP_EACH: &str = r"
+for i, key in ipairs(KEYS) do
+    local current = version_at(key)
+    local version = now
+    if current and current >= now and type(redis.pcall('INCR', key)) == 'number' then
+        version = redis.call('GET', key)
+    end
+    redis.call('SET', key, version, 'PX', ARGV[1])
+    versions[i] = version
+end
+return versions
+";
+
+/// `now`, only where there is still no version. A foreign `INCR` on a missing tag left a
+/// small number: that is a bump, and it gets a fresh version here too.
+const SEED_EACH: &str = r"
+for i, key in ipairs(KEYS) do
+    local version = version_at(key)
+    if not version then
+        version = now
+        redis.call('SET', key, version, 'PX', ARGV[1])
+    end
+    versions[i] = version
+end
+return versions
+";
+
+pub(super) static BUMP: LazyLock<Script> = LazyLock::new(|| Script::new(BUMP_EACH));
+pub(super) static SEED: LazyLock<Script> = LazyLock::new(|| Script::new(SEED_EACH));
+
+/// A script, its source and its name in Redis.
+pub(super) struct Script {
+    source: String,
+    sha: String,
+}
+
+impl Script {
+    fn new(body: &str) -> Self {
+        let source = format!("{PRELUDE}{body}");
+        let sha = redis::Script::new(&source).get_hash().to_owned();
+        Script { source, sha }
+    }
+
+    /// A call by name; Redis answers NOSCRIPT where it does not know it (any more).
+    pub(super) fn call(&self, keys: &[String], lifetime: Duration) -> Pipeline {
+        call("EVALSHA", &self.sha, keys, lifetime)
+    }
+
+    /// A call that also teaches Redis the script.
+    pub(super) fn call_with_source(&self, keys: &[String], lifetime: Duration) -> Pipeline {
+        call("EVAL", &self.source, keys, lifetime)
+    }
+}
+
+fn call(command: &str, script: &str, keys: &[String], lifetime: Duration) -> Pipeline {
+    // Two clocks may show the same microsecond (a restart, a failover); three random
+    // digits keep the versions apart. Redis's own `random` is the same in every run.
+    let digits = format!("{:03}", fastrand::u16(..1_000));
+    let mut pipeline = Pipeline::with_capacity(1);
+    pipeline.cmd(command).arg(script).arg(keys.len()).arg(keys).arg(millis(lifetime)).arg(digits);
+    pipeline
+}
+
+/// For `PX`, which takes no zero.
+pub(super) fn millis(lifetime: Duration) -> u64 {
+    u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).max(1)
+}
