@@ -61,9 +61,10 @@ impl CachedFn {
     fn cached_call(&self) -> TokenStream {
         let site = self.site();
         let plan = self.plan();
-        let vary_on = self.vary_on.iter().map(|argument| {
-            quote_spanned!(argument.span()=> __fragkeys_call.vary_on(&#argument);)
-        });
+        let vary_on = self
+            .vary_on
+            .iter()
+            .map(|argument| quote_spanned!(argument.span()=> __fragkeys_call.vary_on(&#argument);));
         let tags = self.tags.iter().map(|tag| {
             let tag = tag.to_tag();
             quote!(__fragkeys_call.tag(#tag);)

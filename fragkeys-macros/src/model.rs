@@ -62,7 +62,8 @@ impl CachedFn {
         let tags = options.tags.map(|written| arguments.tags(written, mistakes));
         let timeout = options.timeout.and_then(|written| mistakes.keep(timeout(written)));
         let version = options.version.and_then(|written| mistakes.keep(version(&written)));
-        let key_name = options.key_name.and_then(|written| mistakes.keep(name("key_name", &written)));
+        let key_name =
+            options.key_name.and_then(|written| mistakes.keep(name("key_name", &written)));
         let cache_name =
             options.cache_name.and_then(|written| mistakes.keep(name("cache_name", &written)));
         let jitter = options.jitter.and_then(|written| mistakes.keep(jitter(&written)));
@@ -177,7 +178,8 @@ impl Arguments {
             format!("its arguments are {}", list(names))
         };
         let hint = did_you_mean(name, names);
-        mistakes.at_span(span, format!("`{name}` is not an argument of `{function}`: {known}{hint}"));
+        mistakes
+            .at_span(span, format!("`{name}` is not an argument of `{function}`: {known}{hint}"));
     }
 }
 
@@ -216,12 +218,17 @@ fn timeout(written: Expr) -> syn::Result<Timeout> {
                 "`timeout = 0` would never cache anything; leave the attribute off, or give a time",
             )),
             Ok(seconds) => Ok(Timeout::Seconds(seconds)),
-            Err(_) => Err(syn::Error::new(seconds.span(), format!("not a number of seconds; {example}"))),
+            Err(_) => {
+                Err(syn::Error::new(seconds.span(), format!("not a number of seconds; {example}")))
+            }
         },
-        Expr::Lit(literal) => Err(syn::Error::new_spanned(literal, format!("not a timeout; {example}"))),
-        Expr::Unary(ExprUnary { op: UnOp::Neg(_), .. }) => {
-            Err(syn::Error::new_spanned(written, format!("a timeout cannot be negative; {example}")))
+        Expr::Lit(literal) => {
+            Err(syn::Error::new_spanned(literal, format!("not a timeout; {example}")))
         }
+        Expr::Unary(ExprUnary { op: UnOp::Neg(_), .. }) => Err(syn::Error::new_spanned(
+            written,
+            format!("a timeout cannot be negative; {example}"),
+        )),
         _ => Ok(Timeout::Expression(written)),
     }
 }
@@ -240,12 +247,16 @@ fn version(written: &Expr) -> syn::Result<String> {
 fn name(option: &str, written: &Expr) -> syn::Result<LitStr> {
     match written {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value().is_empty() => {
-            Err(syn::Error::new(text.span(), format!("`{option}` is empty; leave it off for the default")))
+            Err(syn::Error::new(
+                text.span(),
+                format!("`{option}` is empty; leave it off for the default"),
+            ))
         }
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text.clone()),
-        other => {
-            Err(syn::Error::new_spanned(other, format!("`{option}` takes a string, as in `{option} = \"sessions\"`")))
-        }
+        other => Err(syn::Error::new_spanned(
+            other,
+            format!("`{option}` takes a string, as in `{option} = \"sessions\"`"),
+        )),
     }
 }
 

@@ -22,7 +22,15 @@ pub(crate) struct Options {
 }
 
 const NAMES: [&str; 9] = [
-    "timeout", "tags", "vary_on", "version", "key_name", "cache_name", "cache_if", "jitter", "codec",
+    "timeout",
+    "tags",
+    "vary_on",
+    "version",
+    "key_name",
+    "cache_name",
+    "cache_if",
+    "jitter",
+    "codec",
 ];
 
 impl Options {
@@ -54,11 +62,8 @@ impl Options {
         let written = name.to_string();
         if !NAMES.contains(&written.as_str()) {
             let hint = did_you_mean(&written, &NAMES);
-            let hint = if hint.is_empty() {
-                format!("; the options are {}", list(&NAMES))
-            } else {
-                hint
-            };
+            let hint =
+                if hint.is_empty() { format!("; the options are {}", list(&NAMES)) } else { hint };
             return Err(syn::Error::new(name.span(), format!("unknown option `{written}`{hint}")));
         }
         if !input.peek(Token![=]) {

@@ -3,8 +3,8 @@
 use proc_macro2::Ident;
 use syn::visit::{self, Visit};
 use syn::{
-    FnArg, GenericArgument, PatIdent, PathArguments, ReturnType, Signature, Type,
-    TypeImplTrait, TypeParamBound, TypePath,
+    FnArg, GenericArgument, PatIdent, PathArguments, ReturnType, Signature, Type, TypeImplTrait,
+    TypeParamBound, TypePath,
 };
 
 /// How the function gives its future.

@@ -93,7 +93,10 @@ fn parts(text: &str) -> Result<Vec<Part>, String> {
         return Err("a template cannot begin with `=`; for a constant tag, write `Tag::constant(\"env\", \"production\")`".to_owned());
     }
     if text == "*" {
-        return Err("`*` stands for the whole cache; to bump that, call `cache().invalidate_all()`".to_owned());
+        return Err(
+            "`*` stands for the whole cache; to bump that, call `cache().invalidate_all()`"
+                .to_owned(),
+        );
     }
     let mut parts = Vec::new();
     let mut plain = String::new();

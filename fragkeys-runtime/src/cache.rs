@@ -112,8 +112,7 @@ impl Cache {
         tag.check_versioned()?;
         let Shared { store, settings, .. } = &*self.shared;
         let tags = std::slice::from_ref(tag);
-        let answer =
-            store.versions(tags, settings.tag_lifetime, settings.operation_timeout).await;
+        let answer = store.versions(tags, settings.tag_lifetime, settings.operation_timeout).await;
         self.judge(&self.shared.reads, "reading", &answer);
         let first = answer?.first().copied();
         first.ok_or_else(|| Error::new(ErrorKind::Protocol, "the store gave no version"))

@@ -35,7 +35,7 @@ impl Call {
     pub fn new<R, T>(site: &'static Site, path: &'static str, plan: &Plan<R, T>) -> Self {
         Call {
             site,
-            instance: site.instance(path, plan.ops.shape),
+            instance: site.instance(path, plan.ops.find_shape),
             arguments: Vec::new(),
             has_unencodable: false,
             tags: Vec::new(),
@@ -115,7 +115,8 @@ where
 /// Why a call has no identity to cache it under.
 fn why_not_keyed(call: &Call) -> Option<(Problem, String)> {
     if call.has_unencodable {
-        let text = "the `Serialize` of an argument returned an error, so there is no key".to_owned();
+        let text =
+            "the `Serialize` of an argument returned an error, so there is no key".to_owned();
         return Some((Problem::Unencodable, text));
     }
     call.instance.twin.as_ref().map(|twin| {
@@ -230,7 +231,7 @@ impl Request<'_> {
     /// Can the codec read values of this type at all? If not, a look would be in vain.
     pub(crate) fn can_hold<T>(&self, ops: &Ops<T>) -> bool {
         let is_self_describing = (ops.is_self_describing)(self.cache.format());
-        let can = is_self_describing || !(ops.shape)().self_describing_only;
+        let can = is_self_describing || !ops.shape().self_describing_only;
         if !can {
             self.refuse::<T>(&Unstorable::NotForCodec);
         }
@@ -238,7 +239,12 @@ impl Request<'_> {
     }
 
     /// The entry's bytes, if the value can be stored and read back.
-    pub(crate) fn seal<T>(&self, place: &Place, ops: &Ops<T>, value: &T) -> Result<Vec<u8>, Unstorable> {
+    pub(crate) fn seal<T>(
+        &self,
+        place: &Place,
+        ops: &Ops<T>,
+        value: &T,
+    ) -> Result<Vec<u8>, Unstorable> {
         let sealed = encode_checked(ops, self.cache.format(), value).and_then(|payload| {
             let entry = envelope::seal(&place.address, &payload, self.timeout);
             let limit = self.cache.max_entry_bytes();
@@ -283,10 +289,16 @@ impl fmt::Display for Unstorable {
             "use `codec = fragkeys::Json` or `fragkeys::MessagePack` (features `json`, `msgpack`)";
         match self {
             Unstorable::NotForCodec => {
-                write!(f, "its type must see the data to understand it, and this codec does not say what is there; {ADVICE}")
+                write!(
+                    f,
+                    "its type must see the data to understand it, and this codec does not say what is there; {ADVICE}"
+                )
             }
             Unstorable::SkipsFields => {
-                write!(f, "it leaves fields out (`skip_serializing_if`), and this codec writes no field names; {ADVICE}")
+                write!(
+                    f,
+                    "it leaves fields out (`skip_serializing_if`), and this codec writes no field names; {ADVICE}"
+                )
             }
             Unstorable::CodecRefused(error) => write!(f, "{error}; {ADVICE}"),
             Unstorable::NotReadBack(error) => {
@@ -310,7 +322,7 @@ fn encode_checked<T>(ops: &Ops<T>, format: Format, value: &T) -> Result<Vec<u8>,
         return Err(Unstorable::SkipsFields);
     }
     let payload = (ops.encode)(format, value).map_err(Unstorable::CodecRefused)?;
-    let proof = ((ops.shape)().fingerprint, (ops.codec)(format));
+    let proof = (ops.shape().fingerprint, (ops.codec)(format));
     let lock = || PROVEN.lock().unwrap_or_else(PoisonError::into_inner);
     if !lock().contains(&proof) {
         (ops.decode)(format, &payload).map_err(Unstorable::NotReadBack)?;

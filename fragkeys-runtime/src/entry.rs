@@ -50,7 +50,14 @@ pub struct Entry {
 
 impl Entry {
     pub(crate) fn new(cache: Cache, name: String) -> Self {
-        Entry { cache, name, group: None, tags: Vec::new(), timeout: None, looked_at: Mutex::default() }
+        Entry {
+            cache,
+            name,
+            group: None,
+            tags: Vec::new(),
+            timeout: None,
+            looked_at: Mutex::default(),
+        }
     }
 
     /// Makes the entry depend on a tag. Default: on none.
@@ -197,7 +204,7 @@ impl Entry {
             cache: &self.cache,
             identity: self.identity(),
             // A key must be known without the type, so the shape is checked in the entry.
-            sealed_with: (ops.shape)().fingerprint.to_le_bytes().to_vec(),
+            sealed_with: ops.shape().fingerprint.to_le_bytes().to_vec(),
             timeout: self.timeout_or_default(),
             name: &self.name,
         }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::codec::{ChosenCodec, CodecError, Format};
 use crate::encode;
-use crate::shape::{self, Shape};
+use crate::shape::{Shape, remembered, shape_of};
 
 /// A function that returns `R`.
 pub struct Returns<R>(PhantomData<fn() -> R>);
@@ -86,7 +86,8 @@ pub(crate) struct Ops<T> {
     pub(crate) codec: fn(Format) -> &'static str,
     pub(crate) is_self_describing: fn(Format) -> bool,
     pub(crate) skips_fields: fn(&T) -> bool,
-    pub(crate) shape: fn() -> Shape,
+    /// Works the shape out; [`Ops::shape`] remembers it.
+    pub(crate) find_shape: fn() -> Shape,
 }
 
 impl<T> Ops<T> {
@@ -101,8 +102,14 @@ impl<T> Ops<T> {
             codec: C::name,
             is_self_describing: C::is_self_describing,
             skips_fields: T::skips_fields,
-            shape: T::shape,
+            find_shape: T::shape,
         }
+    }
+}
+
+impl<T> Ops<T> {
+    pub(crate) fn shape(&self) -> Shape {
+        remembered(self.find_shape)
     }
 }
 
@@ -142,7 +149,7 @@ impl<T: Serialize + DeserializeOwned> Cacheable<BySerde> for T {
     }
 
     fn shape() -> Shape {
-        shape::remembered(shape::shape_of::<T>)
+        shape_of::<T>()
     }
 }
 
