@@ -147,7 +147,7 @@ async fn what_bincode_cannot_hold_is_said_once_and_the_others_hold_it() {
         let listening = log.listen();
         let cache = memory_cache().await;
         let name = std::any::type_name::<T>();
-        let entry = cache.entry(name);
+        let entry = cache.entry(format!("{name} {value:?}"));
         for _ in 0..3 {
             assert_eq!(entry.get_or_set_with(async || value.clone()).await, value);
         }
