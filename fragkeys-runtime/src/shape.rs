@@ -266,7 +266,8 @@ impl Walk {
 /// `find` runs the type's own `Deserialize` on made-up values. Where that panics, nothing
 /// is known of the type, and only a format that describes itself may hold it.
 pub(crate) fn remembered(find: fn() -> Shape) -> Shape {
-    static KNOWN: LazyLock<RwLock<HashMap<fn() -> Shape, Shape>>> = LazyLock::new(RwLock::default);
+    type Known = RwLock<HashMap<fn() -> Shape, Shape>>;
+    static KNOWN: LazyLock<Known> = LazyLock::new(Known::default);
     const UNKNOWN: Shape = Shape { fingerprint: 0, self_describing_only: true };
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(&find).copied();
     known.unwrap_or_else(|| {

@@ -58,6 +58,7 @@ impl Limits {
 }
 
 /// Deserializes a `T` from `inner` within `limits`.
+#[cfg(any(test, feature = "msgpack"))]
 pub(crate) fn guarded<'de, T, D>(inner: D, limits: Limits) -> Result<T, D::Error>
 where
     T: Deserialize<'de>,

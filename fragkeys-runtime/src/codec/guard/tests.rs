@@ -6,8 +6,7 @@ use std::time::Duration;
 use bincode::config::{Configuration, standard};
 use bincode::error::DecodeError;
 use bincode::serde::{
-    BorrowedSerdeDecoder, decode_from_slice, decode_from_std_read, encode_to_vec,
-    seed_decode_from_slice,
+    BorrowedSerdeDecoder, decode_from_slice, encode_to_vec, seed_decode_from_slice,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
