@@ -80,18 +80,20 @@ impl Links {
                 "Redis can only be reached from within a Tokio runtime; there is none here",
             )
         })?;
-        let mut links = self.by_runtime.lock().unwrap_or_else(PoisonError::into_inner);
-        let link = links.entry(runtime.id()).or_insert_with(|| {
+        let id = runtime.id();
+        let link = {
+            let mut links = self.by_runtime.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(link) = links.get(&id) {
+                return Ok(link.clone());
+            }
             let link = Arc::new(Link::new(self.server.clone()));
-            let task = Supervisor {
-                link: link.clone(),
-                links: Arc::downgrade(&self.by_runtime),
-                runtime: runtime.id(),
-            };
-            runtime.spawn(task.run());
+            links.insert(id, link.clone());
             link
-        });
-        Ok(link.clone())
+        };
+        let links = Arc::downgrade(&self.by_runtime);
+        // Without the lock: a runtime that is ending drops the task at once, which takes it.
+        runtime.spawn(Supervisor { link: link.clone(), links, runtime: id }.run());
+        Ok(link)
     }
 }
 
