@@ -11,5 +11,6 @@ mod config;
 mod contract;
 mod faults;
 mod invariants;
+mod round_trips;
 mod strangers;
 mod support;
