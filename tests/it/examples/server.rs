@@ -15,8 +15,8 @@ use super::programs;
 
 /// Waits until the watchdog is in place, then becomes the service, with the pid it has.
 const LAUNCHER: &str = r#"read -r word || exit 1; exec "$1" 2>"$2" </dev/null"#;
-/// Kills the service when the test process is gone, however it died.
-const WATCHDOG: &str = r#"trap '' INT TERM HUP; read -r word; kill -9 "$1""#;
+/// Kills the service when the test process is gone, however it died, and clears up.
+const WATCHDOG: &str = r#"trap '' INT TERM HUP; read -r word; kill -9 "$1"; rm -rf "$2""#;
 
 /// Plenty, so that a busy machine makes no hit a bypass.
 pub(super) const PATIENT: Duration = Duration::from_secs(5);
@@ -70,7 +70,8 @@ impl Service {
         let arguments = ["-c", LAUNCHER, "launcher", program, log.path().to_str().unwrap()];
         let mut process = Child::start("sh", &arguments, envs);
         let pid = process.pid().to_string();
-        let watchdog = Child::start("sh", &["-c", WATCHDOG, "watchdog", &pid], &[]);
+        let arguments = ["-c", WATCHDOG, "watchdog", &pid, directory.path().to_str().unwrap()];
+        let watchdog = Child::start("sh", &arguments, &[]);
         process.send_line("go");
         // The first start asks cargo, which may have to wait for another one.
         let line = process.try_read_line(Duration::from_secs(60)).unwrap_or_else(|| {
