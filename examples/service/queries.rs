@@ -57,7 +57,7 @@ pub(crate) struct Found {
 /// What became of the bump that follows a committed change.
 pub(crate) type Bump = Result<Bumped, fragkeys::Error>;
 
-/// `None` is not cached: nobody can fill the cache with names that do not exist.
+/// `None` is not cached: an entry for each name that somebody made up is of no use.
 #[tagged_cache(
     timeout = 600,
     tags = ["Catalogue", "Package:<name>"],
@@ -159,8 +159,8 @@ fn related(rows: Vec<(String, String, String)>) -> Vec<Related> {
 
 /// Adds a note; `None` if there is no such package.
 ///
-/// Bumped is after the commit: a reader that came in between would store the old notes
-/// under the new version.
+/// The bump comes after the commit. Before it, a reader in between would store the old
+/// notes under the new version.
 pub(crate) async fn add_note(
     pool: SqlitePool,
     name: String,
