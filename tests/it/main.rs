@@ -9,6 +9,7 @@
 mod codecs;
 mod config;
 mod contract;
+mod examples;
 mod faults;
 mod invariants;
 mod round_trips;
