@@ -15,3 +15,4 @@ mod invariants;
 mod round_trips;
 mod strangers;
 mod support;
+mod tidy;
