@@ -35,6 +35,7 @@ pub struct Config {
 enum Location {
     Memory,
     /// The URL may hold a password; it is never printed.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
     Redis(String),
 }
 
