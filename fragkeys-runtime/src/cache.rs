@@ -74,7 +74,7 @@ impl Cache {
 
     /// An entry to read and write by hand; see [`Entry`].
     pub fn entry(&self, name: impl Into<String>) -> Entry {
-        Entry::new(self.clone(), name.into())
+        Entry::new(self.clone(), name.into().into())
     }
 
     /// Gives each tag a new version: every entry that depends on one of them misses from

@@ -11,6 +11,7 @@ mod config;
 mod contract;
 mod examples;
 mod faults;
+mod futures;
 mod invariants;
 mod round_trips;
 mod strangers;
