@@ -300,7 +300,6 @@ impl Request {
 #[derive(Debug)]
 pub(crate) enum Unstorable {
     NotForCodec,
-    SkipsFields,
     CodecRefused(CodecError),
     NotReadBack(CodecError),
     TooLarge { limit: usize },
@@ -308,19 +307,13 @@ pub(crate) enum Unstorable {
 
 impl fmt::Display for Unstorable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const ADVICE: &str =
-            "use `codec = fragkeys::Json` or `fragkeys::MessagePack` (features `json`, `msgpack`)";
+        const ADVICE: &str = "another codec may hold it: \
+            `codec = fragkeys::Bincode`, `Json` or `MessagePack` (features `json`, `msgpack`)";
         match self {
             Unstorable::NotForCodec => {
                 write!(
                     f,
                     "its type must see the data to understand it, and this codec does not say what is there; {ADVICE}"
-                )
-            }
-            Unstorable::SkipsFields => {
-                write!(
-                    f,
-                    "it leaves fields out (`skip_serializing_if`), and this codec writes no field names; {ADVICE}"
                 )
             }
             Unstorable::CodecRefused(error) => write!(f, "{error}; {ADVICE}"),
@@ -336,15 +329,11 @@ impl fmt::Display for Unstorable {
 
 /// The bytes of a value that will be read back as the same value.
 ///
-/// A codec without field names writes some values without complaint and reads something
-/// else, or nothing: so skipped fields are refused, and the first value of each type is
-/// decoded before it is stored.
+/// A codec refuses what it is known to read back as something else. For what is not known,
+/// the first value of each type is decoded before it is stored.
 fn encode_checked<T>(ops: &Ops<T>, format: Format, value: &T) -> Result<Vec<u8>, Unstorable> {
     static PROVEN: LazyLock<Mutex<HashSet<(u128, &'static str)>>> = LazyLock::new(Mutex::default);
     let reading = &ops.reading;
-    if !(reading.is_self_describing)(format) && (ops.skips_fields)(value) {
-        return Err(Unstorable::SkipsFields);
-    }
     let payload = (ops.encode)(format, value).map_err(Unstorable::CodecRefused)?;
     let proof = (reading.shape().fingerprint, (reading.codec)(format));
     let lock = || PROVEN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -55,15 +55,16 @@ pub trait Codec: Send + Sync + 'static {
     /// Names the format in each entry's identity: change it when the bytes change.
     const NAME: &'static str;
 
-    /// Do the bytes say their own shape, as JSON's do? Otherwise a value that leaves
-    /// fields out (`skip_serializing_if`) is not stored, for it would be read back wrong.
+    /// Do the bytes say their own shape, as JSON's do? Otherwise types that must see the
+    /// data to understand it (`serde_json::Value`, untagged enums) are not even tried.
     const SELF_DESCRIBING: bool = false;
 
-    /// The bytes of `value`.
+    /// The bytes of `value`, from which `decode` makes an equal one.
     ///
     /// # Errors
     ///
-    /// [`CodecError`] if the value cannot be written in this format.
+    /// [`CodecError`] if the value cannot be written in this format, or would be read back
+    /// as another one.
     fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError>;
 
     /// The value that all of `bytes` stand for. The bytes may be anybody's: it must

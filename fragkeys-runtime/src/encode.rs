@@ -27,15 +27,23 @@ pub(crate) fn append_text(text: &str, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(text.as_bytes());
 }
 
-/// Does serializing this value leave fields out (`skip_serializing_if`)?
-///
-/// A codec that does not write field names cannot read such a value back, or
-/// worse, reads another one.
-pub(crate) fn skips_fields<T: Serialize + ?Sized>(value: &T) -> bool {
-    let mut skips = Skips(false);
+/// What of a value some codecs write without complaint and read back as something else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pitfalls {
+    /// Fields are left out (`skip_serializing_if`): lost where no field names are written.
+    pub(crate) skipped_fields: bool,
+    /// `Some(None)` or `Some(())`: `None`, where both are written as nothing.
+    pub(crate) some_of_nothing: bool,
+    /// NaN or an infinity, which JSON has no number for.
+    pub(crate) non_finite: bool,
+}
+
+/// Walks through a value for its pitfalls.
+pub(crate) fn pitfalls<T: Serialize + ?Sized>(value: &T) -> Pitfalls {
+    let mut walk = Walk { pitfalls: Pitfalls::default(), is_in_some: false };
     // A value that cannot be serialized is found out by its codec.
-    let _ = value.serialize(&mut Encoder { sink: &mut skips });
-    skips.0
+    let _ = value.serialize(&mut Encoder { sink: &mut walk });
+    walk.pitfalls
 }
 
 /// A value's own `Serialize` refused. It keeps no text: that could hold the value.
@@ -58,23 +66,45 @@ impl ser::Error for Unencodable {
 
 /// Where the encoding goes.
 trait Sink {
+    /// The kind of the item that follows.
+    fn mark(&mut self, kind: u8);
     fn put(&mut self, bytes: &[u8]);
-    fn field_skipped(&mut self) {}
+    fn skipped_field(&mut self) {}
+    fn non_finite(&mut self) {}
 }
 
 impl Sink for Vec<u8> {
+    fn mark(&mut self, kind: u8) {
+        self.push(kind);
+    }
+
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
 }
 
-struct Skips(bool);
+/// Keeps nothing but what is noteworthy.
+struct Walk {
+    pitfalls: Pitfalls,
+    is_in_some: bool,
+}
 
-impl Sink for Skips {
+impl Sink for Walk {
+    fn mark(&mut self, kind: u8) {
+        let is_nothing = matches!(kind, NONE | UNIT | UNIT_STRUCT);
+        self.pitfalls.some_of_nothing |= self.is_in_some && is_nothing;
+        // A newtype is written as what it holds.
+        self.is_in_some = kind == SOME || (self.is_in_some && kind == NEWTYPE);
+    }
+
     fn put(&mut self, _: &[u8]) {}
 
-    fn field_skipped(&mut self) {
-        self.0 = true;
+    fn skipped_field(&mut self) {
+        self.pitfalls.skipped_fields = true;
+    }
+
+    fn non_finite(&mut self) {
+        self.pitfalls.non_finite = true;
     }
 }
 
@@ -84,10 +114,15 @@ struct Encoder<'a, S> {
 
 /// Ends a row of items; no item begins with it.
 const END: u8 = 0;
+const NONE: u8 = b'n';
+const SOME: u8 = b'o';
+const UNIT: u8 = b'u';
+const UNIT_STRUCT: u8 = b'U';
+const NEWTYPE: u8 = b'w';
 
 impl<S: Sink> Encoder<'_, S> {
     fn mark(&mut self, kind: u8) {
-        self.sink.put(&[kind]);
+        self.sink.mark(kind);
     }
 
     fn fixed(&mut self, kind: u8, bytes: &[u8]) -> Result<(), Unencodable> {
@@ -118,7 +153,7 @@ impl<S: Sink> Encoder<'_, S> {
     }
 
     fn end(self) -> Result<(), Unencodable> {
-        self.sink.put(&[END]);
+        self.sink.mark(END);
         Ok(())
     }
 }
@@ -158,10 +193,16 @@ impl<'a, S: Sink> ser::Serializer for &'a mut Encoder<'_, S> {
     }
 
     fn serialize_f32(self, value: f32) -> Result<(), Unencodable> {
+        if !value.is_finite() {
+            self.sink.non_finite();
+        }
         self.fixed(b'f', &value.to_bits().to_le_bytes())
     }
 
     fn serialize_f64(self, value: f64) -> Result<(), Unencodable> {
+        if !value.is_finite() {
+            self.sink.non_finite();
+        }
         self.fixed(b'F', &value.to_bits().to_le_bytes())
     }
 
@@ -178,20 +219,20 @@ impl<'a, S: Sink> ser::Serializer for &'a mut Encoder<'_, S> {
     }
 
     fn serialize_none(self) -> Result<(), Unencodable> {
-        self.fixed(b'n', &[])
+        self.fixed(NONE, &[])
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Unencodable> {
-        self.mark(b'o');
+        self.mark(SOME);
         value.serialize(self)
     }
 
     fn serialize_unit(self) -> Result<(), Unencodable> {
-        self.fixed(b'u', &[])
+        self.fixed(UNIT, &[])
     }
 
     fn serialize_unit_struct(self, name: &'static str) -> Result<(), Unencodable> {
-        self.sized(b'U', name.as_bytes())
+        self.sized(UNIT_STRUCT, name.as_bytes())
     }
 
     fn serialize_unit_variant(
@@ -208,7 +249,7 @@ impl<'a, S: Sink> ser::Serializer for &'a mut Encoder<'_, S> {
         _: &'static str,
         value: &T,
     ) -> Result<(), Unencodable> {
-        self.mark(b'w');
+        self.mark(NEWTYPE);
         value.serialize(self)
     }
 
@@ -306,7 +347,7 @@ macro_rules! row_of_fields {
             }
 
             fn skip_field(&mut self, _: &'static str) -> Result<(), Unencodable> {
-                self.0.sink.field_skipped();
+                self.0.sink.skipped_field();
                 Ok(())
             }
 

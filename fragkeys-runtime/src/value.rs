@@ -83,7 +83,6 @@ pub struct Plan<R, T> {
 pub(crate) struct Ops<T> {
     pub(crate) reading: Reading<T>,
     pub(crate) encode: fn(Format, &T) -> Result<Vec<u8>, CodecError>,
-    pub(crate) skips_fields: fn(&T) -> bool,
 }
 
 /// The half that needs no `Serialize`.
@@ -109,7 +108,6 @@ impl<T> Ops<T> {
                 find_shape: T::shape,
             },
             encode: |format, value| value.encode::<C>(format),
-            skips_fields: T::skips_fields,
         }
     }
 }
@@ -147,7 +145,6 @@ impl<T> Reading<T> {
 pub trait Cacheable<Via>: Sized {
     fn encode<C: ChosenCodec>(&self, format: Format) -> Result<Vec<u8>, CodecError>;
     fn decode<C: ChosenCodec>(format: Format, bytes: &[u8]) -> Result<Self, CodecError>;
-    fn skips_fields(&self) -> bool;
     fn shape() -> Shape;
 }
 
@@ -162,10 +159,6 @@ impl<T: Serialize + DeserializeOwned> Cacheable<BySerde> for T {
 
     fn decode<C: ChosenCodec>(format: Format, bytes: &[u8]) -> Result<Self, CodecError> {
         C::decode(format, bytes)
-    }
-
-    fn skips_fields(&self) -> bool {
-        encode::skips_fields(self)
     }
 
     fn shape() -> Shape {
@@ -188,10 +181,6 @@ impl<T: Never> Cacheable<ByNothing> for T {
     }
 
     fn decode<C: ChosenCodec>(_: Format, _: &[u8]) -> Result<Self, CodecError> {
-        T::never()
-    }
-
-    fn skips_fields(&self) -> bool {
         T::never()
     }
 

@@ -156,7 +156,7 @@ async fn what_bincode_cannot_hold_is_said_once_and_the_others_hold_it() {
         drop(listening);
         let said = log.text();
         assert_eq!(said.matches("is not stored").count(), 1, "{said}");
-        assert!(said.contains(name) && said.contains("codec = fragkeys::Json"), "{said}");
+        assert!(said.contains(name) && said.contains("`Json`"), "{said}");
 
         for cache in [json_cache().await, msgpack_cache().await] {
             let entry = cache.entry(name);

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use super::guard::{GuardedSeed, Limits};
 use super::sealed::HasFormat;
 use super::{Codec, CodecError, Format};
+use crate::encode::pitfalls;
 
 /// Small and fast, and the default. It writes no field names: the shape of a type is
 /// part of an entry's identity instead, so another shape is a miss and not a wrong value.
@@ -27,6 +28,11 @@ impl Codec for Bincode {
     const NAME: &'static str = "bincode2";
 
     fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
+        if pitfalls(value).skipped_fields {
+            return Err(CodecError::new(
+                "it leaves fields out (`skip_serializing_if`), and bincode writes no field names",
+            ));
+        }
         // The error can quote the value, so it is not kept.
         bincode::serde::encode_to_vec(value, SETTINGS)
             .map_err(|_| CodecError::new("bincode cannot hold this value"))

@@ -4,8 +4,11 @@ use serde_json::error::Category;
 
 use super::sealed::HasFormat;
 use super::{Codec, CodecError, Format};
+use crate::encode::pitfalls;
 
 /// JSON: readable in `redis-cli`, and holds what bincode cannot (feature `json`).
+///
+/// It cannot hold `Some(None)`, `Some(())`, NaN or an infinity; such a value is not stored.
 #[derive(Debug)]
 pub enum Json {}
 
@@ -14,6 +17,15 @@ impl Codec for Json {
     const SELF_DESCRIBING: bool = true;
 
     fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
+        let found = pitfalls(value);
+        if found.some_of_nothing {
+            return Err(CodecError::new(
+                "JSON cannot tell its `Some(None)` or `Some(())` from `None`",
+            ));
+        }
+        if found.non_finite {
+            return Err(CodecError::new("JSON has no number for its NaN or infinity"));
+        }
         serde_json::to_vec(value).map_err(|_| CodecError::new("JSON cannot hold this value"))
     }
 

@@ -6,9 +6,12 @@ use serde::de::DeserializeOwned;
 use super::guard::{Limits, guarded};
 use super::sealed::HasFormat;
 use super::{Codec, CodecError, Format};
+use crate::encode::pitfalls;
 
 /// MessagePack with field names: smaller than JSON, and holds nearly all that
 /// JSON can (feature `msgpack`).
+///
+/// It cannot hold `Some(None)` or `Some(())`; such a value is not stored.
 #[derive(Debug)]
 pub enum MessagePack {}
 
@@ -17,6 +20,11 @@ impl Codec for MessagePack {
     const SELF_DESCRIBING: bool = true;
 
     fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
+        if pitfalls(value).some_of_nothing {
+            return Err(CodecError::new(
+                "MessagePack cannot tell its `Some(None)` or `Some(())` from `None`",
+            ));
+        }
         rmp_serde::to_vec_named(value)
             .map_err(|_| CodecError::new("MessagePack cannot hold this value"))
     }

@@ -98,14 +98,24 @@ proptest! {
 }
 
 #[test]
-fn skipped_fields_are_noticed_wherever_they_are() {
+fn pitfalls_are_noticed_wherever_they_are() {
+    #[derive(Serialize)]
+    struct New<T>(T);
     let whole = || Filter { from: Some("a"), to: Some("b") };
     let sparse = || Filter { from: None, to: Some("b") };
-    assert!(!skips_fields(&whole()));
-    assert!(skips_fields(&sparse()));
-    assert!(skips_fields(&vec![whole(), sparse()]));
-    assert!(skips_fields(&BTreeMap::from([(1, Some(Box::new(sparse())))])));
-    assert!(!skips_fields(&Choice::Three { one: 1 }));
+    let skips = |found: Pitfalls| found == Pitfalls { skipped_fields: true, ..Pitfalls::default() };
+    let hides =
+        |found: Pitfalls| found == Pitfalls { some_of_nothing: true, ..Pitfalls::default() };
+    let wild = |found: Pitfalls| found == Pitfalls { non_finite: true, ..Pitfalls::default() };
+    assert!(skips(pitfalls(&sparse())));
+    assert!(skips(pitfalls(&vec![whole(), sparse()])));
+    assert!(skips(pitfalls(&BTreeMap::from([(1, Some(Box::new(sparse())))]))));
+    assert!(hides(pitfalls(&Some(None::<u8>))));
+    assert!(hides(pitfalls(&vec![(1, Some(New(New(()))))])));
+    assert!(wild(pitfalls(&[Some(f64::NAN)])));
+    assert!(wild(pitfalls(&f32::NEG_INFINITY)));
+    let harmless = (whole(), Some(Some(1)), Some(vec![None::<u8>]), Choice::Three { one: 1 }, 0.5);
+    assert_eq!(pitfalls(&harmless), Pitfalls::default());
 }
 
 struct Refuses;
