@@ -3,8 +3,8 @@
 use proc_macro2::Ident;
 use syn::visit::{self, Visit};
 use syn::{
-    FnArg, GenericArgument, PatIdent, PathArguments, ReturnType, Signature, Type,
-    TypeImplTrait, TypeParamBound, TypePath,
+    FnArg, GenericArgument, PatIdent, PathArguments, ReturnType, Signature, Type, TypeImplTrait,
+    TypeParamBound, TypePath,
 };
 
 /// How the function gives its future.
@@ -52,6 +52,10 @@ pub(crate) fn output(signature: &Signature) -> Option<(Future, Type)> {
     match returned? {
         Type::ImplTrait(opaque) => {
             future_output(opaque.bounds.iter()).map(|output| (Future::Opaque, output))
+        }
+        // `futures` and others name the type so.
+        Type::Path(boxed) if boxed.path.segments.last()?.ident == "BoxFuture" => {
+            first_argument(boxed).cloned().map(|output| (Future::Boxed, output))
         }
         Type::Path(pinned) => {
             let boxed = sole_argument(pinned, "Pin")?;
@@ -109,6 +113,8 @@ pub(crate) fn borrowed_value(output: &Type) -> Option<&Type> {
         Type::Reference(_) => Some(output),
         Type::Path(path) => first_argument(path).and_then(borrowed_value),
         Type::Paren(inner) => borrowed_value(&inner.elem),
+        Type::Group(inner) => borrowed_value(&inner.elem),
+        Type::Array(array) => borrowed_value(&array.elem),
         Type::Tuple(tuple) => tuple.elems.iter().find_map(borrowed_value),
         _ => None,
     }

@@ -1,5 +1,7 @@
 //! x
 #![allow(missing_docs)]
+mod ui;
+
 use fragkeys::*;
 use fragkeys_tests::RedisServer;
 use std::sync::atomic::{AtomicU32, Ordering};
