@@ -1,5 +1,6 @@
 //! x
 #![allow(missing_docs)]
+mod attribute;
 mod ui;
 
 use fragkeys::*;
