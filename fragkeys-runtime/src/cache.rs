@@ -73,7 +73,8 @@ impl Cache {
     }
 
     /// Gives each tag a new version: every entry that depends on one of them misses from
-    /// now on, in every process. One round trip, whatever the number of tags or entries.
+    /// now on, in every process. One round trip for each 10,000 tags, however many entries
+    /// depend on them.
     ///
     /// Call it after the change is committed. Bumped before, a reader can still store the
     /// old value under the new version.
@@ -112,8 +113,7 @@ impl Cache {
         tag.check_versioned()?;
         let Shared { store, settings, .. } = &*self.shared;
         let tags = std::slice::from_ref(tag);
-        let answer =
-            store.versions(tags, settings.tag_lifetime, settings.operation_timeout).await;
+        let answer = store.versions(tags, settings.tag_lifetime, settings.operation_timeout).await;
         self.judge(&self.shared.reads, "reading", &answer);
         let first = answer?.first().copied();
         first.ok_or_else(|| Error::new(ErrorKind::Protocol, "the store gave no version"))
@@ -254,7 +254,7 @@ impl Cache {
         let Ok(runtime) = Handle::try_current() else { return };
         if self.shared.queue.claim_retry() {
             // The task ends with the cache's last owner: it holds the parts weakly.
-            let retry = Retry { shared: Arc::downgrade(&self.shared) };
+            let retry = Retry { shared: Arc::downgrade(&self.shared), has_job: true };
             runtime.spawn(retry.run());
         }
     }
@@ -302,26 +302,24 @@ impl Drop for Unconfirmed<'_> {
 /// The task that retries queued bumps until none is left.
 struct Retry {
     shared: std::sync::Weak<Shared>,
+    /// It is this task's job: given back when the task ends, however it does.
+    has_job: bool,
 }
 
 impl Retry {
-    async fn run(self) {
+    async fn run(mut self) {
         let mut pause = FIRST_RETRY;
-        loop {
+        while self.has_job {
             sleep(pause).await;
-            pause = (pause * 2).min(SLOWEST_RETRY);
             let Some(shared) = self.shared.upgrade() else { return };
-            let queued = shared.queue.all();
-            let tags: Vec<Tag> = queued.iter().map(|(tag, _)| tag.clone()).collect();
-            let answer = shared.store.bump(&tags, shared.settings.operation_timeout).await;
-            if answer.is_ok() {
-                shared.queue.settle(&queued);
-                tags.iter().for_each(|_| shared.counters.bumped.add());
-                notice!("cache `{}`: {} queued bumps went through", shared.name, tags.len());
-                if shared.queue.len() == 0 {
-                    return;
-                }
-                pause = FIRST_RETRY;
+            pause = match shared.retry().await {
+                Ok(()) => FIRST_RETRY,
+                Err(_) => (pause * 2).min(SLOWEST_RETRY),
+            };
+            if shared.queue.len() == 0 {
+                // A bump that failed just now found the job taken; so look again after giving it back.
+                shared.queue.release_retry();
+                self.has_job = shared.queue.claim_retry();
             }
         }
     }
@@ -330,9 +328,23 @@ impl Retry {
 /// Also when the runtime ends: the next call, in another one, takes over.
 impl Drop for Retry {
     fn drop(&mut self) {
-        if let Some(shared) = self.shared.upgrade() {
+        if self.has_job
+            && let Some(shared) = self.shared.upgrade()
+        {
             shared.queue.release_retry();
         }
+    }
+}
+
+impl Shared {
+    async fn retry(&self) -> Result<(), Error> {
+        let queued = self.queue.all();
+        let tags: Vec<Tag> = queued.iter().map(|(tag, _)| tag.clone()).collect();
+        self.store.bump(&tags, self.settings.operation_timeout).await?;
+        self.queue.settle(&queued);
+        tags.iter().for_each(|_| self.counters.bumped.add());
+        notice!("cache `{}`: {} queued bumps went through", self.name, tags.len());
+        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ use crate::log::warning;
 use crate::outcome::{Outcome, Report};
 use crate::site::{Instance, Site};
 use crate::tag::Tag;
-use crate::value::{KeyPart, Ops, Plan};
+use crate::value::{KeyPart, Ops, Plan, Reading};
 
 /// One call of an annotated function, as the macro puts it together.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Call {
     pub fn new<R, T>(site: &'static Site, path: &'static str, plan: &Plan<R, T>) -> Self {
         Call {
             site,
-            instance: site.instance(path, plan.ops.shape),
+            instance: site.instance(path, plan.ops.reading.find_shape),
             arguments: Vec::new(),
             has_unencodable: false,
             tags: Vec::new(),
@@ -97,7 +97,7 @@ where
             &cache,
             &instance.name,
             instance.fingerprint,
-            (plan.ops.codec)(cache.format()),
+            (plan.ops.reading.codec)(cache.format()),
             &call.arguments,
             call.tags,
         ),
@@ -105,7 +105,7 @@ where
         sealed_with: Vec::new(),
         cache: &cache,
     };
-    if !request.can_hold(&plan.ops) {
+    if !request.can_hold(&plan.ops.reading) {
         report.tell(Outcome::NotStored);
         return body.await;
     }
@@ -115,7 +115,8 @@ where
 /// Why a call has no identity to cache it under.
 fn why_not_keyed(call: &Call) -> Option<(Problem, String)> {
     if call.has_unencodable {
-        let text = "the `Serialize` of an argument returned an error, so there is no key".to_owned();
+        let text =
+            "the `Serialize` of an argument returned an error, so there is no key".to_owned();
         return Some((Problem::Unencodable, text));
     }
     call.instance.twin.as_ref().map(|twin| {
@@ -154,7 +155,7 @@ where
 {
     let counters = request.cache.counters();
     let mut budget = request.cache.budget();
-    let place = match request.look(&plan.ops, &mut budget).await {
+    let place = match request.look(&plan.ops.reading, &mut budget).await {
         Ok(Looked::Hit(value)) => {
             counters.hits.add();
             report.tell(Outcome::Hit);
@@ -194,7 +195,7 @@ pub(crate) enum Looked<T> {
 impl Request<'_> {
     pub(crate) async fn look<T>(
         &self,
-        ops: &Ops<T>,
+        reading: &Reading<T>,
         budget: &mut Budget,
     ) -> Result<Looked<T>, Error> {
         let found = self.cache.look(&self.identity, self.timeout, budget).await?;
@@ -203,7 +204,7 @@ impl Request<'_> {
             return Ok(Looked::Miss(place));
         };
         let decoded = envelope::open(&entry, &place.address)
-            .map(|payload| (ops.decode)(self.cache.format(), payload));
+            .map(|payload| (reading.decode)(self.cache.format(), payload));
         if let Some(Ok(value)) = decoded {
             return Ok(Looked::Hit(value));
         }
@@ -228,9 +229,9 @@ impl Request<'_> {
     }
 
     /// Can the codec read values of this type at all? If not, a look would be in vain.
-    pub(crate) fn can_hold<T>(&self, ops: &Ops<T>) -> bool {
-        let is_self_describing = (ops.is_self_describing)(self.cache.format());
-        let can = is_self_describing || !(ops.shape)().self_describing_only;
+    pub(crate) fn can_hold<T>(&self, reading: &Reading<T>) -> bool {
+        let is_self_describing = (reading.is_self_describing)(self.cache.format());
+        let can = is_self_describing || !reading.shape().self_describing_only;
         if !can {
             self.refuse::<T>(&Unstorable::NotForCodec);
         }
@@ -238,7 +239,12 @@ impl Request<'_> {
     }
 
     /// The entry's bytes, if the value can be stored and read back.
-    pub(crate) fn seal<T>(&self, place: &Place, ops: &Ops<T>, value: &T) -> Result<Vec<u8>, Unstorable> {
+    pub(crate) fn seal<T>(
+        &self,
+        place: &Place,
+        ops: &Ops<T>,
+        value: &T,
+    ) -> Result<Vec<u8>, Unstorable> {
         let sealed = encode_checked(ops, self.cache.format(), value).and_then(|payload| {
             let entry = envelope::seal(&place.address, &payload, self.timeout);
             let limit = self.cache.max_entry_bytes();
@@ -283,10 +289,16 @@ impl fmt::Display for Unstorable {
             "use `codec = fragkeys::Json` or `fragkeys::MessagePack` (features `json`, `msgpack`)";
         match self {
             Unstorable::NotForCodec => {
-                write!(f, "its type must see the data to understand it, and this codec does not say what is there; {ADVICE}")
+                write!(
+                    f,
+                    "its type must see the data to understand it, and this codec does not say what is there; {ADVICE}"
+                )
             }
             Unstorable::SkipsFields => {
-                write!(f, "it leaves fields out (`skip_serializing_if`), and this codec writes no field names; {ADVICE}")
+                write!(
+                    f,
+                    "it leaves fields out (`skip_serializing_if`), and this codec writes no field names; {ADVICE}"
+                )
             }
             Unstorable::CodecRefused(error) => write!(f, "{error}; {ADVICE}"),
             Unstorable::NotReadBack(error) => {
@@ -306,14 +318,15 @@ impl fmt::Display for Unstorable {
 /// decoded before it is stored.
 fn encode_checked<T>(ops: &Ops<T>, format: Format, value: &T) -> Result<Vec<u8>, Unstorable> {
     static PROVEN: LazyLock<Mutex<HashSet<(u128, &'static str)>>> = LazyLock::new(Mutex::default);
-    if !(ops.is_self_describing)(format) && (ops.skips_fields)(value) {
+    let reading = &ops.reading;
+    if !(reading.is_self_describing)(format) && (ops.skips_fields)(value) {
         return Err(Unstorable::SkipsFields);
     }
     let payload = (ops.encode)(format, value).map_err(Unstorable::CodecRefused)?;
-    let proof = ((ops.shape)().fingerprint, (ops.codec)(format));
+    let proof = (reading.shape().fingerprint, (reading.codec)(format));
     let lock = || PROVEN.lock().unwrap_or_else(PoisonError::into_inner);
     if !lock().contains(&proof) {
-        (ops.decode)(format, &payload).map_err(Unstorable::NotReadBack)?;
+        (reading.decode)(format, &payload).map_err(Unstorable::NotReadBack)?;
         lock().insert(proof);
     }
     Ok(payload)

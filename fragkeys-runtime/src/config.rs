@@ -58,6 +58,8 @@ impl Config {
     /// A cache in Redis: `redis://[[user]:password@]host[:port][/database]`, or
     /// `redis+unix:///path/to/socket`.
     ///
+    /// It needs a Tokio runtime with time and I/O enabled, as `#[tokio::main]` makes it.
+    ///
     /// A bad URL is the error of [`build`](Self::build) or [`install`](Self::install). Redis
     /// need not run: the cache connects in the background, and calls run uncached until then.
     pub fn redis(url: impl Into<String>) -> Self {
@@ -138,9 +140,10 @@ impl Config {
     }
 
     /// How long Redis keeps a tag that is neither bumped nor seeded. Default: 30 days, and at
-    /// least twice the timeout of the entry that seeds it. A tag that is gone costs one miss.
+    /// least twice the timeout of the entry that seeds it; at most 10 years. A tag that is gone costs
+    /// one miss.
     pub fn tag_lifetime(mut self, lifetime: Duration) -> Self {
-        self.settings.tag_lifetime = lifetime;
+        self.settings.tag_lifetime = lifetime.min(LONGEST_TIMEOUT);
         self
     }
 
@@ -226,6 +229,8 @@ impl Config {
         let settings = &self.settings;
         let problem = if settings.operation_timeout.is_zero() {
             "operation_timeout is zero: no store could ever answer; the default is 250 ms"
+        } else if settings.operation_timeout > Duration::from_secs(3_600) {
+            "operation_timeout is above an hour: a call would wait that long for a hung store"
         } else if settings.default_timeout < Duration::from_millis(1) {
             "default_timeout is below a millisecond: nothing would be cached"
         } else if settings.tag_lifetime < Duration::from_secs(1) {

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place};
 use crate::outcome::{Outcome, Report};
 use crate::tag::Tag;
-use crate::value::{BySerde, Ops, Plan, Returns};
+use crate::value::{BySerde, Ops, Plan, Reading, Returns};
 
 /// One entry of a cache, named, tagged, read and written by hand.
 ///
@@ -50,7 +50,14 @@ pub struct Entry {
 
 impl Entry {
     pub(crate) fn new(cache: Cache, name: String) -> Self {
-        Entry { cache, name, group: None, tags: Vec::new(), timeout: None, looked_at: Mutex::default() }
+        Entry {
+            cache,
+            name,
+            group: None,
+            tags: Vec::new(),
+            timeout: None,
+            looked_at: Mutex::default(),
+        }
     }
 
     /// Makes the entry depend on a tag. Default: on none.
@@ -87,11 +94,11 @@ impl Entry {
     /// # Errors
     ///
     /// If the store fails. An entry that cannot be read as a `T` is no error but `None`.
-    pub async fn get<T: Serialize + DeserializeOwned>(&self) -> Result<Option<T>, Error> {
-        let ops = Ops::<T>::new::<OfCache, BySerde>();
-        let request = self.request(&ops);
+    pub async fn get<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
+        let reading = Reading::<T>::of_cache();
+        let request = self.request(&reading);
         let mut budget = self.cache.budget();
-        match request.look(&ops, &mut budget).await? {
+        match request.look(&reading, &mut budget).await? {
             Looked::Hit(value) => {
                 self.cache.counters().hits.add();
                 Ok(Some(value))
@@ -117,7 +124,7 @@ impl Entry {
     /// [`ErrorKind::TooLarge`] if it is above `max_entry_bytes`.
     pub async fn set<T: Serialize + DeserializeOwned>(&self, value: &T) -> Result<(), Error> {
         let ops = Ops::<T>::new::<OfCache, BySerde>();
-        let request = self.request(&ops);
+        let request = self.request(&ops.reading);
         let mut budget = self.cache.budget();
         let looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).take();
         let place = match looked_at {
@@ -179,9 +186,9 @@ impl Entry {
         F: FnOnce() -> Fut,
         Fut: Future<Output = R>,
     {
-        let request = self.request(&plan.ops);
+        let request = self.request(&plan.ops.reading);
         let report = Report::claim();
-        if !request.can_hold(&plan.ops) {
+        if !request.can_hold(&plan.ops.reading) {
             report.tell(Outcome::NotStored);
             return make().await;
         }
@@ -192,12 +199,12 @@ impl Entry {
         Ok(self.cache.look(&self.identity(), self.timeout_or_default(), budget).await?.place)
     }
 
-    fn request<T>(&self, ops: &Ops<T>) -> Request<'_> {
+    fn request<T>(&self, reading: &Reading<T>) -> Request<'_> {
         Request {
             cache: &self.cache,
             identity: self.identity(),
             // A key must be known without the type, so the shape is checked in the entry.
-            sealed_with: (ops.shape)().fingerprint.to_le_bytes().to_vec(),
+            sealed_with: reading.shape().fingerprint.to_le_bytes().to_vec(),
             timeout: self.timeout_or_default(),
             name: &self.name,
         }

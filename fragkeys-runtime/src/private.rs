@@ -5,9 +5,7 @@ pub use crate::call::{Call, run};
 pub use crate::codec::OfCache;
 pub use crate::site::{Instances, Site};
 pub use crate::tag::TagText;
-pub use crate::value::{
-    Fallible, KeyPart, OutputOfAnythingElse, Plan, Returns, TagPart, Whole,
-};
+pub use crate::value::{Fallible, KeyPart, OutputOfAnythingElse, Plan, Returns, TagPart, Whole};
 
 use crate::error::Error;
 use crate::tag::{Bumped, Tag};

@@ -28,9 +28,10 @@ mod tests;
 use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::catch_unwind;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
-use graph::{Alternatives, Graph, NodeId, Outcome};
+use graph::{Alternatives, Graph, NodeId, Outcome, Route};
 use probe::Probe;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 
@@ -60,19 +61,13 @@ pub(crate) fn shape_of<T: DeserializeOwned>() -> Shape {
     let mut walk = Walk::new();
     let mut idle = 0;
     for pass in 0..MAX_PASSES {
-        walk.begin_pass(pass);
+        walk.begin_pass(pass, idle == 0);
         let root = walk.graph.root();
-        let value = walk.child(
-            Place {
-                node: root,
-                slot: 0,
-            },
-            PhantomData::<T>,
-        );
+        let value = walk.child(Place { node: root, slot: 0 }, PhantomData::<T>);
         let progress = walk.graph.take_progress();
         idle = if progress { 0 } else { idle + 1 };
 
-        let open = walk.graph.refresh_open();
+        let open = walk.graph.refresh_distances();
         // A failed pass that changed something makes the next one take another
         // way, even if everything known by now has been looked at.
         let another = open || (value.is_err() && progress);
@@ -80,10 +75,7 @@ pub(crate) fn shape_of<T: DeserializeOwned>() -> Shape {
             break;
         }
     }
-    Shape {
-        fingerprint: walk.graph.fingerprint(),
-        self_describing_only: walk.needs_description,
-    }
+    Shape { fingerprint: walk.graph.fingerprint(), self_describing_only: walk.needs_description }
 }
 
 /// Ends a pass. Carries nothing: why it ended is kept in [`Walk::fault`].
@@ -127,7 +119,7 @@ enum Fault {
 /// One exploration of one type: the graph, and the state of the current pass.
 struct Walk {
     graph: Graph,
-    pass: usize,
+    route: Route,
     events: u32,
     depth: u32,
     /// How many containers on the current path contain themselves.
@@ -143,7 +135,7 @@ impl Walk {
     fn new() -> Self {
         Walk {
             graph: Graph::new(),
-            pass: 0,
+            route: Route { pass: 0, direct: true },
             events: 0,
             depth: 0,
             reentries: 0,
@@ -154,8 +146,8 @@ impl Walk {
         }
     }
 
-    fn begin_pass(&mut self, pass: usize) {
-        self.pass = pass;
+    fn begin_pass(&mut self, pass: usize, direct: bool) {
+        self.route = Route { pass, direct };
         self.fault = Fault::None;
     }
 
@@ -214,9 +206,7 @@ impl Walk {
         samples: usize,
     ) -> Result<(NodeId, usize), Halt> {
         self.spend()?;
-        let (leaf, sample) = self
-            .graph
-            .leaf((place.node, place.slot), request, visitor, samples);
+        let (leaf, sample) = self.graph.leaf((place.node, place.slot), request, visitor, samples);
         self.graph.link(place.node, place.slot, leaf);
         self.leaves += 1;
         self.last_leaf = Some(leaf);
@@ -243,7 +233,7 @@ impl Walk {
         // it gets explored; here it only has to end.
         let reentered = self.graph.is_reentered(node);
         let short = reentered || self.reentries > 0 || self.depth >= SHORT_DEPTH;
-        let choice = self.graph.choose(node, short, self.pass);
+        let choice = self.graph.choose(node, short, self.route);
         if choice.is_none() && matches!(alternatives, Alternatives::OneOf(_)) {
             return self.cut();
         }
@@ -272,11 +262,16 @@ impl Walk {
 
 /// The shape that `find` finds, worked out once. Functions that the linker merged are the
 /// same code over the same names, so they find the same.
+///
+/// `find` runs the type's own `Deserialize` on made-up values. Where that panics, nothing
+/// is known of the type, and only a format that describes itself may hold it.
 pub(crate) fn remembered(find: fn() -> Shape) -> Shape {
-    static KNOWN: LazyLock<RwLock<HashMap<fn() -> Shape, Shape>>> = LazyLock::new(RwLock::default);
+    type Known = RwLock<HashMap<fn() -> Shape, Shape>>;
+    static KNOWN: LazyLock<Known> = LazyLock::new(Known::default);
+    const UNKNOWN: Shape = Shape { fingerprint: 0, self_describing_only: true };
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(&find).copied();
     known.unwrap_or_else(|| {
-        let shape = find();
+        let shape = catch_unwind(find).unwrap_or(UNKNOWN);
         KNOWN.write().unwrap_or_else(PoisonError::into_inner).insert(find, shape);
         shape
     })

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::encode::append_text;
-use crate::shape::Shape;
+use crate::shape::{Shape, remembered};
 
 /// What the macro writes down of a function. One static for each, shared by its generic instances.
 #[derive(Debug)]
@@ -49,7 +49,11 @@ pub(crate) struct Instance {
 }
 
 impl Site {
-    pub(crate) fn instance(&'static self, path: &'static str, shape_of: fn() -> Shape) -> Arc<Instance> {
+    pub(crate) fn instance(
+        &'static self,
+        path: &'static str,
+        shape_of: fn() -> Shape,
+    ) -> Arc<Instance> {
         let is_it = |instance: &&Arc<Instance>| {
             std::ptr::fn_addr_eq(instance.shape_of, shape_of) && instance.path == path
         };
@@ -86,7 +90,7 @@ impl Site {
         append_text(self.version.unwrap_or_default(), &mut bytes);
         bytes.extend_from_slice(&(self.tags.len() as u64).to_le_bytes());
         self.tags.iter().for_each(|tag| append_text(tag, &mut bytes));
-        bytes.extend_from_slice(&shape_of().fingerprint.to_le_bytes());
+        bytes.extend_from_slice(&remembered(shape_of).fingerprint.to_le_bytes());
         let fingerprint = xxh3_128(&bytes);
         let name = match self.key_name {
             Some(name) => name.to_owned(),
@@ -99,7 +103,8 @@ impl Site {
     /// Another function with this identity: two of one path (inside of two blocks of one
     /// function) or of one `key_name`, alike in all the rest.
     fn twin(&'static self, fingerprint: u128) -> Option<String> {
-        static OWNERS: LazyLock<Mutex<HashMap<u128, &'static Site>>> = LazyLock::new(Mutex::default);
+        static OWNERS: LazyLock<Mutex<HashMap<u128, &'static Site>>> =
+            LazyLock::new(Mutex::default);
         let mut owners = OWNERS.lock().unwrap_or_else(PoisonError::into_inner);
         let owner = *owners.entry(fingerprint).or_insert(self);
         (!std::ptr::eq(owner, self)).then(|| format!("{}:{}", owner.file, owner.line))

@@ -12,9 +12,6 @@ pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 
-#[cfg(test)]
-mod contract;
-
 /// What a look into the store found.
 #[derive(Debug)]
 pub(crate) struct Found {

@@ -344,8 +344,8 @@ impl Bumped {
     }
 
     /// The tags and their new versions, each tag once.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Tag, Version)> {
-        self.pairs.iter().map(|(tag, version)| (tag, *version))
+    pub fn iter(&self) -> std::slice::Iter<'_, (Tag, Version)> {
+        self.pairs.iter()
     }
 
     /// The new version of one tag, if it was bumped.
@@ -373,5 +373,14 @@ impl IntoIterator for Bumped {
 
     fn into_iter(self) -> Self::IntoIter {
         self.pairs.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Bumped {
+    type Item = &'a (Tag, Version);
+    type IntoIter = std::slice::Iter<'a, (Tag, Version)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.pairs.iter()
     }
 }

@@ -10,9 +10,9 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::{ChosenCodec, CodecError, Format};
+use crate::codec::{ChosenCodec, CodecError, Format, OfCache};
 use crate::encode;
-use crate::shape::{self, Shape};
+use crate::shape::{Shape, remembered, shape_of};
 
 /// A function that returns `R`.
 pub struct Returns<R>(PhantomData<fn() -> R>);
@@ -81,12 +81,18 @@ pub struct Plan<R, T> {
 /// What can be done with a value, chosen where its type is known, so that a missing
 /// `Serialize` is one error at the return type and not one in each place that uses it.
 pub(crate) struct Ops<T> {
+    pub(crate) reading: Reading<T>,
     pub(crate) encode: fn(Format, &T) -> Result<Vec<u8>, CodecError>,
+    pub(crate) skips_fields: fn(&T) -> bool,
+}
+
+/// The half that needs no `Serialize`.
+pub(crate) struct Reading<T> {
     pub(crate) decode: fn(Format, &[u8]) -> Result<T, CodecError>,
     pub(crate) codec: fn(Format) -> &'static str,
     pub(crate) is_self_describing: fn(Format) -> bool,
-    pub(crate) skips_fields: fn(&T) -> bool,
-    pub(crate) shape: fn() -> Shape,
+    /// Works the shape out; [`Reading::shape`] remembers it.
+    pub(crate) find_shape: fn() -> Shape,
 }
 
 impl<T> Ops<T> {
@@ -96,13 +102,34 @@ impl<T> Ops<T> {
         T: Cacheable<Via>,
     {
         Ops {
+            reading: Reading {
+                decode: T::decode::<C>,
+                codec: C::name,
+                is_self_describing: C::is_self_describing,
+                find_shape: T::shape,
+            },
             encode: |format, value| value.encode::<C>(format),
-            decode: T::decode::<C>,
-            codec: C::name,
-            is_self_describing: C::is_self_describing,
             skips_fields: T::skips_fields,
-            shape: T::shape,
         }
+    }
+}
+
+impl<T> Reading<T> {
+    /// For a value in the cache's own codec.
+    pub(crate) fn of_cache() -> Self
+    where
+        T: DeserializeOwned,
+    {
+        Reading {
+            decode: OfCache::decode,
+            codec: OfCache::name,
+            is_self_describing: OfCache::is_self_describing,
+            find_shape: shape_of::<T>,
+        }
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        remembered(self.find_shape)
     }
 }
 
@@ -143,7 +170,7 @@ impl<T: Serialize + DeserializeOwned> Cacheable<BySerde> for T {
     }
 
     fn shape() -> Shape {
-        shape::remembered(shape::shape_of::<T>)
+        shape_of::<T>()
     }
 }
 

@@ -1,5 +1,101 @@
-//! placeholder
+//! Caching async functions in Redis, correct by construction.
+//!
+//! ```
+//! use fragkeys::{invalidate, tagged_cache};
+//!
+//! #[tagged_cache(timeout = 3600, tags = ["User:<user_id>"], vary_on = [user_id])]
+//! async fn greeting(user_id: u64) -> Result<String, std::io::Error> {
+//!     Ok(format!("hello, user {user_id}")) // … from the database …
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let user_id = 42;
+//! greeting(user_id).await?; // runs
+//! greeting(user_id).await?; // does not
+//! invalidate!("User:<user_id>").await?; // in every process
+//! greeting(user_id).await?; // runs
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Each tag has a version; the versions are part of each entry's key. A bump gives a tag a
+//! new version, so that every entry which depends on it misses from then on. Nothing is
+//! searched for or deleted: old entries go by their timeout.
+//!
+//! # Where to look
+//!
+//! - [`tagged_cache`]: the attribute and its options.
+//! - [`invalidate!`], [`tag!`] and [`Tag`]: what entries depend on, and how to bump it.
+//! - [`Config`]: Redis or the embedded store, timeouts and bounds, installed at startup.
+//! - [`Cache`] and [`Entry`]: by hand, for what is not a function.
+//! - [`with_cache`]: another cache for one future, in tests and for tenants.
+//! - [`observe`] and [`Cache::stats`]: what the cache did.
+//! - [`Codec`]: how values become bytes.
+//!
+//! # What is cached
+//!
+//! Of a `Result<T, E>`, the `Ok` value; of anything else, all of it. Options choose more
+//! finely:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use fragkeys::tagged_cache;
+//! # struct Pool;
+//! # struct Repository { tenant: u32, pool: Pool }
+//! impl Repository {
+//!     /// A tenant's name for a word, if it has one.
+//!     #[tagged_cache(
+//!         timeout = Duration::from_secs(60),
+//!         jitter = 0.2,
+//!         tags = ["Words:<self.tenant>"],
+//!         vary_on = [self.tenant, word],
+//!         cache_if = Option::is_some,
+//!     )]
+//!     async fn translate(&self, word: &str) -> Option<String> {
+//!         // … ask self.pool …
+//! #       let _ = &self.pool; Some(word.to_uppercase())
+//!     }
+//! }
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! # let repository = Repository { tenant: 1, pool: Pool };
+//! # assert_eq!(repository.translate("a").await.as_deref(), Some("A"));
+//! # });
+//! ```
+//!
+//! # After the commit
+//!
+//! Bump when the change is committed, not before: a reader in between would store the old
+//! row under the new version, and there it would stay until its timeout.
+//!
+//! ```
+//! # use fragkeys::invalidate;
+//! # struct Transaction; impl Transaction { async fn commit(self) -> Result<(), std::io::Error> { Ok(()) } }
+//! # async fn update(transaction: Transaction, user_id: u64) -> Result<(), Box<dyn std::error::Error>> {
+//! transaction.commit().await?;
+//! if let Err(error) = invalidate!("User:<user_id>").await {
+//!     // The bump is queued and retried; until it is through, this process reads and
+//!     // stores nothing that depends on the user. Others may until then.
+//!     eprintln!("{error}");
+//! }
+//! # Ok(()) }
+//! ```
+#![forbid(unsafe_code)]
+
 pub use fragkeys_macros::{invalidate, tag, tagged_cache};
-pub use fragkeys_runtime::*;
+#[cfg(feature = "json")]
+pub use fragkeys_runtime::Json;
+#[cfg(feature = "msgpack")]
+pub use fragkeys_runtime::MessagePack;
+pub use fragkeys_runtime::{
+    Bincode, Bumped, Cache, CacheCodec, Codec, CodecError, Config, Entry, Error, ErrorKind,
+    Outcome, Stats, Tag, Version, cache, cache_named, observe, with_cache,
+};
+
 #[doc(hidden)]
 pub use fragkeys_runtime::private as __private;
+
+/// The README's examples run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

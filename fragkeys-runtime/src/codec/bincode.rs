@@ -3,7 +3,7 @@ use bincode::error::DecodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::guard::Guarded;
+use super::guard::{GuardedSeed, Limits};
 use super::sealed::HasFormat;
 use super::{Codec, CodecError, Format};
 
@@ -33,8 +33,9 @@ impl Codec for Bincode {
     }
 
     fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-        match bincode::serde::decode_from_slice::<Guarded<T>, _>(bytes, SETTINGS) {
-            Ok((Guarded(value), read)) if read == bytes.len() => Ok(value),
+        let seed = GuardedSeed::<T>::new(Limits::for_input(bytes.len()));
+        match bincode::serde::seed_decode_from_slice(seed, bytes, SETTINGS) {
+            Ok((value, read)) if read == bytes.len() => Ok(value),
             Ok(_) => Err(CodecError::new("bytes are left over")),
             // Serde's own texts can quote the value, so only the class is kept.
             Err(error) => Err(CodecError::new(match error {

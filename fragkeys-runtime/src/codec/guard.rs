@@ -28,9 +28,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, Visitor};
 use visit::Watch;
 
 /// Levels of nesting that [`Limits::DEFAULT`] allows.
-const DEFAULT_DEPTH: u32 = 128;
-/// Elements that [`Limits::DEFAULT`] allows.
-const DEFAULT_ELEMENTS: u64 = 1 << 24;
+const MAX_DEPTH: u32 = 128;
 /// Elements [`Limits::for_input`] allows on top of one per byte, for honest
 /// values with elements that take no bytes.
 const FREE_ELEMENTS: u64 = 1 << 16;
@@ -50,47 +48,23 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// For input of unknown length.
-    pub(crate) const DEFAULT: Limits = Limits {
-        max_depth: DEFAULT_DEPTH,
-        max_elements: DEFAULT_ELEMENTS,
-    };
-
     /// For input of a known length in a format where an element with any
     /// content takes at least one byte: never rejects what was honestly
     /// written, unless it nests too deep or has more than
     /// [`FREE_ELEMENTS`] elements without content.
     pub(crate) fn for_input(bytes: usize) -> Limits {
-        Limits {
-            max_depth: DEFAULT_DEPTH,
-            max_elements: FREE_ELEMENTS.saturating_add(bytes as u64),
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits::DEFAULT
+        Limits { max_depth: MAX_DEPTH, max_elements: FREE_ELEMENTS.saturating_add(bytes as u64) }
     }
 }
 
 /// Deserializes a `T` from `inner` within `limits`.
+#[cfg(any(test, feature = "msgpack"))]
 pub(crate) fn guarded<'de, T, D>(inner: D, limits: Limits) -> Result<T, D::Error>
 where
     T: Deserialize<'de>,
     D: Deserializer<'de>,
 {
     GuardedSeed::<T>::new(limits).deserialize(inner)
-}
-
-/// A `T` that is deserialized within [`Limits::DEFAULT`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Guarded<T>(pub(crate) T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Guarded<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        guarded(deserializer, Limits::DEFAULT).map(Guarded)
-    }
 }
 
 /// Deserializes a `T` within limits known at run time, where a format takes a
@@ -102,22 +76,17 @@ pub(crate) struct GuardedSeed<T> {
 
 impl<T> GuardedSeed<T> {
     pub(crate) fn new(limits: Limits) -> Self {
-        GuardedSeed {
-            limits,
-            value: PhantomData,
-        }
+        GuardedSeed { limits, value: PhantomData }
     }
 }
 
 impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for GuardedSeed<T> {
     type Value = T;
 
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<T, D::Error> {
         let elements = Cell::new(self.limits.max_elements);
-        let level = Level {
-            depth: self.limits.max_depth,
-            elements: &elements,
-        };
+        let level = Level { depth: self.limits.max_depth, elements: &elements };
         T::deserialize(Guard { inner, level })
     }
 }
@@ -131,6 +100,7 @@ struct Level<'b> {
 
 impl Level<'_> {
     /// The level below this one.
+    #[inline]
     fn deeper<E: Error>(self) -> Result<Self, E> {
         match self.depth.checked_sub(1) {
             Some(depth) => Ok(Level { depth, ..self }),
@@ -138,6 +108,7 @@ impl Level<'_> {
         }
     }
 
+    #[inline]
     fn take_element<E: Error>(self) -> Result<(), E> {
         match self.elements.get().checked_sub(1) {
             Some(left) => {
@@ -148,6 +119,7 @@ impl Level<'_> {
         }
     }
 
+    #[inline]
     fn cap_hint(self, hint: Option<usize>, counted: bool) -> Option<usize> {
         let left = match counted {
             true => usize::try_from(self.elements.get()).unwrap_or(usize::MAX),
@@ -165,6 +137,7 @@ struct Guard<'b, D> {
 
 macro_rules! forward {
     ($($method:ident $(($($arg:ident: $type:ty),*))? => $inner:ident, $watch:ident;)*) => {$(
+        #[inline]
         fn $method<V: Visitor<'de>>(
             self,
             $($($arg: $type,)*)?

@@ -1,7 +1,9 @@
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use std::io::Cursor;
 
-use super::guard::Guarded;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::guard::{Limits, guarded};
 use super::sealed::HasFormat;
 use super::{Codec, CodecError, Format};
 
@@ -20,11 +22,11 @@ impl Codec for MessagePack {
     }
 
     fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-        let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+        let mut deserializer = rmp_serde::Deserializer::new(Cursor::new(bytes));
         // Its errors can quote the value, so none is kept.
-        let Guarded(value) = Guarded::<T>::deserialize(&mut deserializer)
+        let value = guarded(&mut deserializer, Limits::for_input(bytes.len()))
             .map_err(|_| CodecError::new("the bytes are not a value of this type"))?;
-        if !deserializer.get_ref().is_empty() {
+        if deserializer.get_ref().position() != bytes.len() as u64 {
             return Err(CodecError::new("bytes are left over"));
         }
         Ok(value)

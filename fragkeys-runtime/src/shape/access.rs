@@ -21,12 +21,7 @@ pub(super) struct Elements<'w> {
 
 impl<'w> Elements<'w> {
     pub(super) fn new(walk: &'w mut Walk, node: NodeId, left: usize) -> Self {
-        Elements {
-            walk,
-            node,
-            next: 0,
-            left,
-        }
+        Elements { walk, node, next: 0, left }
     }
 }
 

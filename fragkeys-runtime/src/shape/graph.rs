@@ -14,6 +14,9 @@ use xxhash_rust::xxh3::xxh3_128;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct NodeId(usize);
 
+/// The distance where nothing unexplored is ahead.
+const UNREACHABLE: u32 = u32::MAX;
+
 /// The choices a container leaves to whoever fills it.
 #[derive(Clone, Copy)]
 pub(super) enum Alternatives {
@@ -23,6 +26,14 @@ pub(super) enum Alternatives {
     MayBeEmpty,
     /// One of so many variants.
     OneOf(u32),
+}
+
+/// How a pass finds its way.
+#[derive(Clone, Copy)]
+pub(super) struct Route {
+    pub(super) pass: usize,
+    /// Straight to what is nearest, as opposed to around what is in the way.
+    pub(super) direct: bool,
 }
 
 /// How filling a container with the chosen alternative went.
@@ -64,8 +75,8 @@ struct Node {
     way_out: Option<u32>,
     active: u32,
     samples: Option<Samples>,
-    /// Something below here has yet to be explored.
-    open: bool,
+    /// Steps to the nearest node that is unexplored, as of the last pass.
+    distance: u32,
 }
 
 impl Node {
@@ -78,7 +89,7 @@ impl Node {
             way_out: None,
             active: 0,
             samples: None,
-            open: false,
+            distance: UNREACHABLE,
         }
     }
 
@@ -91,16 +102,11 @@ impl Node {
                 .any(|a| matches!(a.outcome, Outcome::Unsettled | Outcome::Deferred))
     }
 
-    /// The first alternative that `accept`s its index and state, in an order
-    /// that starts elsewhere on every pass so that none is starved.
-    fn rotate(&self, pass: usize, accept: impl Fn(u32, &Alternative) -> bool) -> Option<u32> {
-        let count = self.alternatives.len();
-        let start = if count == 0 { 0 } else { pass % count };
+    /// The first alternative in a state that is `accept`ed.
+    fn first(&self, accept: impl Fn(&Alternative) -> bool) -> Option<u32> {
         (0u32..)
             .zip(&self.alternatives)
-            .skip(start)
-            .chain((0u32..).zip(&self.alternatives).take(start))
-            .find(|(index, alternative)| accept(*index, alternative))
+            .find(|(_, alternative)| accept(alternative))
             .map(|(index, _)| index)
     }
 
@@ -109,17 +115,13 @@ impl Node {
         if self.may_be_empty || self.way_out.is_some() {
             return self.way_out;
         }
-        let inactive = |outcome| {
-            self.rotate(0, move |_, a: &Alternative| {
-                a.outcome == outcome && a.active == 0
-            })
-        };
+        let inactive = |outcome| self.first(|a| a.outcome == outcome && a.active == 0);
         inactive(Outcome::Unsettled)
             .or_else(|| inactive(Outcome::Deferred))
             // Once more through the same variant may meet another one on the
             // way which has an end.
-            .or_else(|| self.rotate(0, |_, a| a.outcome != Outcome::Failed && a.active < 2))
-            .or_else(|| self.rotate(0, |_, a| a.outcome == Outcome::Failed && a.active == 0))
+            .or_else(|| self.first(|a| a.outcome != Outcome::Failed && a.active < 2))
+            .or_else(|| inactive(Outcome::Failed))
     }
 }
 
@@ -188,10 +190,7 @@ impl Graph {
                 }
                 Alternatives::OneOf(count) => count,
             };
-            let untried = Alternative {
-                outcome: Outcome::Unsettled,
-                active: 0,
-            };
+            let untried = Alternative { outcome: Outcome::Unsettled, active: 0 };
             node.alternatives = vec![untried; count as usize];
             node
         })
@@ -216,13 +215,7 @@ impl Graph {
         let start = self.hints.get(&hint).copied().unwrap_or(0);
         let id = self.intern(key_of(b'l', hint, owner.0 as u128, slot), || {
             let mut node = Node::new(request);
-            node.samples = Some(Samples {
-                count,
-                next: start,
-                refused: 0,
-                pending: false,
-                hint,
-            });
+            node.samples = Some(Samples { count, next: start, refused: 0, pending: false, hint });
             node
         });
         let samples = self.node(id).and_then(|node| node.samples.as_ref());
@@ -282,36 +275,58 @@ impl Graph {
 
     /// Whether a container with a choice contains itself on the current path.
     pub(super) fn is_reentered(&self, id: NodeId) -> bool {
-        self.node(id)
-            .is_some_and(|node| node.active > 0 && !node.alternatives.is_empty())
+        self.node(id).is_some_and(|node| node.active > 0 && !node.alternatives.is_empty())
     }
 
     /// Which alternative to fill `id` with; `None` for an empty container, for
     /// a fixed one, or if there is no way to end a recursion.
-    pub(super) fn choose(&self, id: NodeId, short: bool, pass: usize) -> Option<u32> {
+    pub(super) fn choose(&self, id: NodeId, short: bool, route: Route) -> Option<u32> {
         let node = self.node(id)?;
         if short {
             return node.shortest();
         }
-        let open_below = |index: u32| {
-            let in_alternative = |slot: u32| node.may_be_empty || slot == index;
-            node.edges.iter().any(|(slot, child)| {
-                in_alternative(*slot) && self.node(*child).is_some_and(|child| child.open)
-            })
-        };
         // What failed before is likely to fail again and hide what follows it,
         // so it is only given every other pass.
-        let (risk_failed, risk_deferred) = (pass % 2 == 1, pass.is_multiple_of(2));
-        node.rotate(0, |_, a| a.outcome == Outcome::Unsettled)
-            .or_else(|| node.rotate(pass, |i, a| a.outcome == Outcome::Done && open_below(i)))
-            .or_else(|| {
-                node.rotate(pass, |i, a| match a.outcome {
-                    Outcome::Deferred => risk_deferred,
-                    Outcome::Failed => risk_failed && open_below(i),
-                    Outcome::Done | Outcome::Unsettled => false,
-                })
-            })
+        let (deferred, failed) = match route.pass % 2 {
+            0 => (node.first(|a| a.outcome == Outcome::Deferred), None),
+            _ => (None, Some(Outcome::Failed)),
+        };
+        node.first(|a| a.outcome == Outcome::Unsettled)
+            .or(deferred)
+            .or_else(|| self.towards_unexplored(id, Outcome::Done, route))
+            .or_else(|| self.towards_unexplored(id, failed?, route))
             .or_else(|| node.shortest())
+    }
+
+    /// Among the alternatives with this outcome, the one that is nearest to
+    /// something unexplored; or any of those that lead there at all.
+    fn towards_unexplored(&self, id: NodeId, outcome: Outcome, route: Route) -> Option<u32> {
+        let node = self.node(id)?;
+        let distance = |index: u32| {
+            let edges = node.edges.iter();
+            edges
+                .filter(|(slot, _)| node.may_be_empty || *slot == index)
+                .map(|(_, child)| self.distance(*child))
+                .min()
+                .unwrap_or(UNREACHABLE)
+        };
+        // Differs between nodes, lest nested choices always change together.
+        let turn =
+            (route.pass as u32).wrapping_add(id.0 as u32).wrapping_mul(0x9e37_79b1).rotate_left(16);
+        (0u32..)
+            .zip(&node.alternatives)
+            .filter(|(_, alternative)| alternative.outcome == outcome)
+            .map(|(index, _)| (distance(index), index))
+            .filter(|(distance, _)| *distance != UNREACHABLE)
+            .min_by_key(|(distance, index)| match route.direct {
+                true => *distance,
+                false => (index ^ turn).wrapping_mul(0x85eb_ca6b),
+            })
+            .map(|(_, index)| index)
+    }
+
+    fn distance(&self, id: NodeId) -> u32 {
+        self.node(id).map_or(UNREACHABLE, |node| node.distance)
     }
 
     /// Enters a container.
@@ -345,34 +360,30 @@ impl Graph {
         self.progress = true;
     }
 
-    /// Works out which nodes lead to something unexplored, for `choose`; tells
-    /// whether any does.
-    pub(super) fn refresh_open(&mut self) -> bool {
-        let mut any = false;
+    /// Measures the ways to what is unexplored, for `choose`; tells whether
+    /// anything is.
+    pub(super) fn refresh_distances(&mut self) -> bool {
         for node in &mut self.nodes {
-            node.open = node.is_unexplored();
-            any |= node.open;
+            node.distance = if node.is_unexplored() { 0 } else { UNREACHABLE };
         }
-        let mut changed = any;
+        let unexplored = self.nodes.iter().any(|node| node.distance == 0);
+        let mut changed = unexplored;
         while changed {
             changed = false;
             // Children mostly come after their parents, so going backwards
             // settles nearly everything in one round.
-            for index in (0..self.nodes.len()).rev() {
-                let leads_on = self.node(NodeId(index)).is_some_and(|node| {
-                    !node.open
-                        && node
-                            .edges
-                            .iter()
-                            .any(|(_, child)| self.node(*child).is_some_and(|child| child.open))
-                });
-                if let Some(node) = self.node_mut(NodeId(index)).filter(|_| leads_on) {
-                    node.open = true;
+            for id in (0..self.nodes.len()).rev().map(NodeId) {
+                let nearest = self
+                    .node(id)
+                    .and_then(|node| node.edges.iter().map(|(_, c)| self.distance(*c)).min());
+                let through = nearest.map_or(UNREACHABLE, |distance| distance.saturating_add(1));
+                if let Some(node) = self.node_mut(id).filter(|node| through < node.distance) {
+                    node.distance = through;
                     changed = true;
                 }
             }
         }
-        any
+        unexplored
     }
 
     /// Hashes the unfolding of the graph.
@@ -392,11 +403,7 @@ impl Graph {
         let mut distinct = distinct_colours(&colours);
         let mut buffer = Vec::new();
         for _ in 0..=self.nodes.len() {
-            colours = self
-                .nodes
-                .iter()
-                .map(|node| recolour(node, &colours, &mut buffer))
-                .collect();
+            colours = self.nodes.iter().map(|node| recolour(node, &colours, &mut buffer)).collect();
             let refined = distinct_colours(&colours);
             let stable = refined.len() == distinct.len();
             distinct = refined;

@@ -38,18 +38,8 @@ const STRINGS: [&str; 22] = [
 ];
 
 /// Lengths that binary identifiers, digests and keys have, after the empty one.
-const BYTES: [&[u8]; 10] = [
-    &[],
-    &[0; 16],
-    &[0; 1],
-    &[0; 4],
-    &[0; 8],
-    &[0; 12],
-    &[0; 20],
-    &[0; 24],
-    &[0; 32],
-    &[0; 64],
-];
+const BYTES: [&[u8]; 10] =
+    [&[], &[0; 16], &[0; 1], &[0; 4], &[0; 8], &[0; 12], &[0; 20], &[0; 24], &[0; 32], &[0; 64]];
 
 #[derive(Clone, Copy)]
 enum AnyValue {
@@ -59,12 +49,8 @@ enum AnyValue {
     Flag(bool),
 }
 
-const ANY: [AnyValue; 4] = [
-    AnyValue::Unit,
-    AnyValue::Number(1),
-    AnyValue::Text("1"),
-    AnyValue::Flag(true),
-];
+const ANY: [AnyValue; 4] =
+    [AnyValue::Unit, AnyValue::Number(1), AnyValue::Text("1"), AnyValue::Flag(true)];
 
 /// The kinds of requests. The numbers are part of every fingerprint.
 #[derive(Clone, Copy)]
@@ -140,9 +126,7 @@ impl<'w> Probe<'w> {
         visit: impl FnOnce(V, S) -> Result<V::Value, Halt>,
     ) -> Result<V::Value, Halt> {
         let visitor_name = std::any::type_name::<V>();
-        let (leaf, sample) = self
-            .walk
-            .leaf(self.place, request, visitor_name, samples.len())?;
+        let (leaf, sample) = self.walk.leaf(self.place, request, visitor_name, samples.len())?;
         let Some(sample) = samples.get(sample) else {
             return Err(Halt);
         };
@@ -218,9 +202,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
 
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Halt> {
         let request = request(Kind::ByteBuf, "", 0, &[]);
-        self.leaf(request, &BYTES, visitor, |v, sample| {
-            v.visit_byte_buf(sample.to_vec())
-        })
+        self.leaf(request, &BYTES, visitor, |v, sample| v.visit_byte_buf(sample.to_vec()))
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Halt> {
@@ -269,40 +251,27 @@ impl<'de> Deserializer<'de> for Probe<'_> {
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Halt> {
         let request = request(Kind::Option, "", 0, &[]);
-        self.container(
-            request,
-            Alternatives::MayBeEmpty,
-            visitor,
-            |v, walk, node, choice| match choice {
+        self.container(request, Alternatives::MayBeEmpty, visitor, |v, walk, node, choice| {
+            match choice {
                 Some(slot) => v.visit_some(Probe::new(walk, Place { node, slot })),
                 None => v.visit_none(),
-            },
-        )
+            }
+        })
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Halt> {
         let request = request(Kind::Seq, "", 0, &[]);
-        self.container(
-            request,
-            Alternatives::MayBeEmpty,
-            visitor,
-            |v, walk, node, choice| {
-                v.visit_seq(Elements::new(walk, node, usize::from(choice.is_some())))
-            },
-        )
+        self.container(request, Alternatives::MayBeEmpty, visitor, |v, walk, node, choice| {
+            v.visit_seq(Elements::new(walk, node, usize::from(choice.is_some())))
+        })
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Halt> {
         let request = request(Kind::Map, "", 0, &[]);
-        self.container(
-            request,
-            Alternatives::MayBeEmpty,
-            visitor,
-            |v, walk, node, choice| {
-                let more = choice.is_some();
-                v.visit_map(Entry::new(walk, node, more))
-            },
-        )
+        self.container(request, Alternatives::MayBeEmpty, visitor, |v, walk, node, choice| {
+            let more = choice.is_some();
+            v.visit_map(Entry::new(walk, node, more))
+        })
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -347,12 +316,9 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     ) -> Result<V::Value, Halt> {
         let request = request(Kind::Enum, name, 0, variants);
         let count = u32::try_from(variants.len()).unwrap_or(u32::MAX).max(1);
-        self.container(
-            request,
-            Alternatives::OneOf(count),
-            visitor,
-            |v, walk, node, choice| v.visit_enum(Variant::new(walk, node, choice.unwrap_or(0))),
-        )
+        self.container(request, Alternatives::OneOf(count), visitor, |v, walk, node, choice| {
+            v.visit_enum(Variant::new(walk, node, choice.unwrap_or(0)))
+        })
     }
 
     fn is_human_readable(&self) -> bool {

@@ -66,16 +66,17 @@ impl RedisStore {
         }
     }
 
-    /// Runs a script over tags, `TAGS_PER_RUN` at a time, and remembers the versions it gives.
+    /// Runs a script over tags, `TAGS_PER_RUN` a round trip, and remembers the versions it gives.
     async fn run(
         &self,
         script: &Script,
         tags: &[Tag],
         lifetime: Duration,
-        until: Instant,
+        patience: Duration,
     ) -> Result<Vec<Version>, Error> {
         let mut versions = Vec::with_capacity(tags.len());
         for tags in tags.chunks(TAGS_PER_RUN) {
+            let until = Instant::now() + patience;
             let keys: Vec<_> = tags.iter().map(|tag| version_key(&self.prefix, tag)).collect();
             let call = script.call(&keys, lifetime);
             let mut reply = self.one(&call, until).await?;
@@ -118,7 +119,8 @@ impl RedisStore {
         let mut seeded = if missing.is_empty() {
             Vec::new()
         } else {
-            self.run(&SEED, &missing, lifetime.max(self.tag_lifetime), until).await?
+            let patience = until.saturating_duration_since(Instant::now());
+            self.run(&SEED, &missing, lifetime.max(self.tag_lifetime), patience).await?
         }
         .into_iter();
         let versions: Option<Vec<_>> =
@@ -189,7 +191,7 @@ impl Store for RedisStore {
     }
 
     async fn bump(&self, tags: &[Tag], patience: Duration) -> Result<Vec<Version>, Error> {
-        self.run(&BUMP, tags, self.tag_lifetime, Instant::now() + patience).await
+        self.run(&BUMP, tags, self.tag_lifetime, patience).await
     }
 
     async fn put(
@@ -257,9 +259,13 @@ fn refusal(reply: Value) -> Error {
         "READONLY" => "it is a read-only replica: connect to the master",
         "LOADING" => "it is still loading its data",
         "NOAUTH" | "WRONGPASS" => "it wants other credentials: check the URL",
-        "NOPERM" => "the user lacks a permission: fragkeys needs GET, SET, MGET, DEL, INCR, TIME, PEXPIRE and EVALSHA/EVAL on its prefix",
+        "NOPERM" => {
+            "the user lacks a permission: fragkeys needs GET, SET, MGET, DEL, INCR, TIME, PEXPIRE and EVALSHA/EVAL on its prefix"
+        }
         "MISCONF" => "it cannot save to disk and refuses writes",
-        "MOVED" | "ASK" | "CROSSSLOT" | "CLUSTERDOWN" => "it is part of a cluster, and was configured as a single server",
+        "MOVED" | "ASK" | "CROSSSLOT" | "CLUSTERDOWN" => {
+            "it is part of a cluster, and was configured as a single server"
+        }
         _ => "see the server's log",
     };
     Error::new(ErrorKind::Refused, format!("Redis refused ({}): {hint}", error.code()))

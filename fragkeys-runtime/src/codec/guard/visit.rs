@@ -24,31 +24,21 @@ pub(super) struct Watch<'b, V> {
 
 impl<'b, V> Watch<'b, V> {
     pub(super) fn counting(visitor: V, level: Level<'b>) -> Self {
-        Watch {
-            visitor,
-            level,
-            counted: true,
-            owning: false,
-        }
+        Watch { visitor, level, counted: true, owning: false }
     }
 
     pub(super) fn fixed(visitor: V, level: Level<'b>) -> Self {
-        Watch {
-            counted: false,
-            ..Watch::counting(visitor, level)
-        }
+        Watch { counted: false, ..Watch::counting(visitor, level) }
     }
 
     pub(super) fn owning(visitor: V, level: Level<'b>) -> Self {
-        Watch {
-            owning: true,
-            ..Watch::counting(visitor, level)
-        }
+        Watch { owning: true, ..Watch::counting(visitor, level) }
     }
 }
 
 macro_rules! forward_visits {
     ($($method:ident($($arg:ident: $type:ty)?);)*) => {$(
+        #[inline]
         fn $method<E: Error>(self, $($arg: $type)?) -> Result<V::Value, E> {
             self.visitor.$method($($arg)?)
         }
@@ -83,6 +73,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
         visit_unit();
     }
 
+    #[inline]
     fn visit_str<E: Error>(self, value: &str) -> Result<V::Value, E> {
         match self.owning {
             true => self.visitor.visit_string(value.to_owned()),
@@ -90,6 +81,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
         }
     }
 
+    #[inline]
     fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<V::Value, E> {
         match self.owning {
             true => self.visitor.visit_string(value.to_owned()),
@@ -97,6 +89,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
         }
     }
 
+    #[inline]
     fn visit_bytes<E: Error>(self, value: &[u8]) -> Result<V::Value, E> {
         match self.owning {
             true => self.visitor.visit_byte_buf(value.to_owned()),
@@ -104,6 +97,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
         }
     }
 
+    #[inline]
     fn visit_borrowed_bytes<E: Error>(self, value: &'de [u8]) -> Result<V::Value, E> {
         match self.owning {
             true => self.visitor.visit_byte_buf(value.to_owned()),
@@ -111,36 +105,33 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
         }
     }
 
+    #[inline]
     fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
         let level = self.level.deeper()?;
         self.visitor.visit_some(Guard { inner, level })
     }
 
+    #[inline]
     fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
         let level = self.level.deeper()?;
         self.visitor.visit_newtype_struct(Guard { inner, level })
     }
 
+    #[inline]
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let level = self.level.deeper()?;
         let counted = self.counted;
-        self.visitor.visit_seq(Access {
-            inner,
-            level,
-            counted,
-        })
+        self.visitor.visit_seq(Access { inner, level, counted })
     }
 
+    #[inline]
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let level = self.level.deeper()?;
         let counted = true;
-        self.visitor.visit_map(Access {
-            inner,
-            level,
-            counted,
-        })
+        self.visitor.visit_map(Access { inner, level, counted })
     }
 
+    #[inline]
     fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let level = self.level.deeper()?;
         self.visitor.visit_enum(Guard { inner, level })
@@ -157,6 +148,7 @@ struct Seed<'b, S> {
 impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Seed<'_, S> {
     type Value = S::Value;
 
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
         if self.counted {
             self.level.take_element()?;
@@ -174,18 +166,16 @@ struct Access<'b, A> {
 }
 
 impl<'b, A> Access<'b, A> {
+    #[inline]
     fn seed<S>(&self, seed: S, counted: bool) -> Seed<'b, S> {
-        Seed {
-            seed,
-            level: self.level,
-            counted,
-        }
+        Seed { seed, level: self.level, counted }
     }
 }
 
 impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Access<'_, A> {
     type Error = A::Error;
 
+    #[inline]
     fn next_element_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
@@ -194,6 +184,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Access<'_, A> {
         self.inner.next_element_seed(seed)
     }
 
+    #[inline]
     fn size_hint(&self) -> Option<usize> {
         self.level.cap_hint(self.inner.size_hint(), self.counted)
     }
@@ -202,6 +193,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Access<'_, A> {
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for Access<'_, A> {
     type Error = A::Error;
 
+    #[inline]
     fn next_key_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
@@ -210,11 +202,13 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Access<'_, A> {
         self.inner.next_key_seed(seed)
     }
 
+    #[inline]
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
         let seed = self.seed(seed, false);
         self.inner.next_value_seed(seed)
     }
 
+    #[inline]
     fn size_hint(&self) -> Option<usize> {
         self.level.cap_hint(self.inner.size_hint(), self.counted)
     }
@@ -224,17 +218,14 @@ impl<'de, 'b, A: EnumAccess<'de>> EnumAccess<'de> for Guard<'b, A> {
     type Error = A::Error;
     type Variant = Guard<'b, A::Variant>;
 
+    #[inline]
     fn variant_seed<S: DeserializeSeed<'de>>(
         self,
         seed: S,
     ) -> Result<(S::Value, Self::Variant), A::Error> {
         let level = self.level;
         let counted = false;
-        let (value, inner) = self.inner.variant_seed(Seed {
-            seed,
-            level,
-            counted,
-        })?;
+        let (value, inner) = self.inner.variant_seed(Seed { seed, level, counted })?;
         Ok((value, Guard { inner, level }))
     }
 }
@@ -242,25 +233,25 @@ impl<'de, 'b, A: EnumAccess<'de>> EnumAccess<'de> for Guard<'b, A> {
 impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Guard<'_, A> {
     type Error = A::Error;
 
+    #[inline]
     fn unit_variant(self) -> Result<(), A::Error> {
         self.inner.unit_variant()
     }
 
+    #[inline]
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
         let level = self.level;
         let counted = false;
-        self.inner.newtype_variant_seed(Seed {
-            seed,
-            level,
-            counted,
-        })
+        self.inner.newtype_variant_seed(Seed { seed, level, counted })
     }
 
+    #[inline]
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
         let watch = Watch::fixed(visitor, self.level);
         self.inner.tuple_variant(len, watch)
     }
 
+    #[inline]
     fn struct_variant<V: Visitor<'de>>(
         self,
         fields: &'static [&'static str],

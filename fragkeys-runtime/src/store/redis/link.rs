@@ -43,6 +43,10 @@ struct Server {
 
 impl Links {
     pub(super) fn open(url: &str) -> Result<Self, Error> {
+        if url.starts_with("rediss:") {
+            let message = "`rediss://` needs TLS, which this version cannot do yet: use `redis://`, or a tunnel";
+            return Err(Error::new(ErrorKind::Config, message));
+        }
         let info = url
             .into_connection_info()
             // The parser's own error can quote the URL and with it the password.
@@ -58,7 +62,7 @@ impl Links {
         let client = Client::open(info).map_err(|_| {
             Error::new(
                 ErrorKind::Config,
-                format!("the Redis server {address} cannot be used: `rediss://` needs TLS, which this build does not have"),
+                format!("the Redis server {address} cannot be used with these settings"),
             )
         })?;
         Ok(Links { server: Arc::new(Server { client, address }), by_runtime: Arc::default() })
@@ -76,18 +80,20 @@ impl Links {
                 "Redis can only be reached from within a Tokio runtime; there is none here",
             )
         })?;
-        let mut links = self.by_runtime.lock().unwrap_or_else(PoisonError::into_inner);
-        let link = links.entry(runtime.id()).or_insert_with(|| {
+        let id = runtime.id();
+        let link = {
+            let mut links = self.by_runtime.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(link) = links.get(&id) {
+                return Ok(link.clone());
+            }
             let link = Arc::new(Link::new(self.server.clone()));
-            let task = Supervisor {
-                link: link.clone(),
-                links: Arc::downgrade(&self.by_runtime),
-                runtime: runtime.id(),
-            };
-            runtime.spawn(task.run());
+            links.insert(id, link.clone());
             link
-        });
-        Ok(link.clone())
+        };
+        let links = Arc::downgrade(&self.by_runtime);
+        // Without the lock: a runtime that is ending drops the task at once, which takes it.
+        runtime.spawn(Supervisor { link: link.clone(), links, runtime: id }.run());
+        Ok(link)
     }
 }
 
@@ -227,13 +233,24 @@ impl Link {
     }
 
     fn unreachable(&self, error: &RedisError) -> Error {
-        let why = match error.kind() {
-            redis::ErrorKind::AuthenticationFailed => "it rejected the credentials".to_owned(),
-            redis::ErrorKind::Io => error.to_string(),
-            kind => format!("{kind:?}, {}", error.code().unwrap_or("no code")),
-        };
-        let message = format!("Redis at {} cannot be reached: {why}", self.server.address);
-        Error::new(ErrorKind::Unreachable, message)
+        let address = &self.server.address;
+        match error.kind() {
+            redis::ErrorKind::AuthenticationFailed => Error::new(
+                ErrorKind::Refused,
+                format!("Redis at {address} refused the credentials: check the URL"),
+            ),
+            redis::ErrorKind::Io => Error::new(
+                ErrorKind::Unreachable,
+                format!("Redis at {address} cannot be reached: {error}"),
+            ),
+            kind => {
+                let code = error.code().unwrap_or("no code");
+                Error::new(
+                    ErrorKind::Unreachable,
+                    format!("Redis at {address} cannot be used: {kind:?} ({code})"),
+                )
+            }
+        }
     }
 
     fn silent(&self) -> Error {
@@ -300,7 +317,10 @@ impl Drop for Supervisor {
         if let Some(links) = self.links.upgrade() {
             links.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.runtime);
         }
-        let message = format!("the runtime that held the connection to {} has ended", self.link.server.address);
+        let message = format!(
+            "the runtime that held the connection to {} has ended",
+            self.link.server.address
+        );
         self.link.state.send_replace(State::Down(Error::new(ErrorKind::Unreachable, message)));
     }
 }

@@ -1,0 +1,115 @@
+//! What a call costs on the wire, counted by the server and by a proxy in between.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fragkeys::{Cache, Outcome, Tag, observe, tagged_cache, with_cache};
+use fragkeys_tests::{Action, Proxy, RedisServer};
+
+use crate::support::patient;
+
+#[tagged_cache(tags = ["User:<id>", "Team:<id>", "Dashboard"], vary_on = [id])]
+async fn page(id: u64) -> String {
+    format!("page {id}")
+}
+
+/// Requests sent and commands run since the last look.
+struct Meter {
+    server: RedisServer,
+    _proxy: Proxy,
+    requests: Arc<AtomicU64>,
+    cache: Cache,
+}
+
+const COMMANDS: [&str; 8] = ["mget", "get", "set", "del", "eval", "evalsha", "incr", "scan"];
+
+impl Meter {
+    async fn start() -> Self {
+        let server = RedisServer::start();
+        let proxy = Proxy::to(server.port());
+        let requests = Arc::new(AtomicU64::new(0));
+        let counter = requests.clone();
+        proxy.on_request(Box::new(move |_| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            Action::Forward
+        }));
+        let cache = patient(proxy.url()).build().await.unwrap();
+        // Connected, and the scripts are loaded.
+        cache.invalidate(["warm"]).await.unwrap();
+        cache.tag_version(&"up".into()).await.unwrap();
+        let meter = Meter { server, _proxy: proxy, requests, cache };
+        meter.read();
+        meter
+    }
+
+    /// The number of requests, and each command that ran with its count.
+    fn read(&self) -> (u64, Vec<(&'static str, u64)>) {
+        let calls = COMMANDS.map(|name| (name, self.server.command_calls(name)));
+        self.server.reset_stats();
+        let ran = calls.into_iter().filter(|(_, calls)| *calls > 0).collect();
+        (self.requests.swap(0, Ordering::SeqCst), ran)
+    }
+
+    async fn call(&self) -> Outcome {
+        with_cache(self.cache.clone(), observe(page(1))).await.1.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_hit_is_one_round_trip() {
+    let meter = Meter::start().await;
+    meter.call().await;
+    meter.read();
+    assert_eq!(meter.call().await, Outcome::Hit);
+    assert_eq!(meter.read(), (1, vec![("mget", 1), ("get", 1)]));
+}
+
+#[tokio::test]
+async fn a_miss_is_one_round_trip_before_the_body_and_one_after() {
+    let meter = Meter::start().await;
+    meter.call().await;
+    meter.cache.invalidate(["Dashboard"]).await.unwrap();
+    meter.read();
+    assert_eq!(meter.call().await, Outcome::Miss);
+    assert_eq!(meter.read(), (2, vec![("mget", 1), ("get", 1), ("set", 1)]));
+}
+
+#[tokio::test]
+async fn a_hit_after_another_processs_bump_is_two_round_trips() {
+    let meter = Meter::start().await;
+    meter.call().await;
+    let other = patient(meter.server.url()).build().await.unwrap();
+    other.invalidate(["Dashboard"]).await.unwrap();
+    with_cache(other, page(1)).await;
+    meter.read();
+    assert_eq!(meter.call().await, Outcome::Hit);
+    assert_eq!(meter.read(), (2, vec![("mget", 1), ("get", 2)]));
+}
+
+/// Tags that were never seen are seeded by one script, whatever their number.
+#[tokio::test]
+async fn the_first_call_of_all_seeds_its_tags_at_once() {
+    let meter = Meter::start().await;
+    assert_eq!(meter.call().await, Outcome::Miss);
+    // The script itself gets and sets each of the four tags.
+    let (requests, _) = meter.read();
+    assert_eq!(requests, 4, "versions, seeds, entry, store");
+}
+
+/// A bump is one script, however many tags it names and however many entries depend on them.
+#[tokio::test]
+async fn a_bump_is_one_round_trip() {
+    let meter = Meter::start().await;
+    for id in 0..100 {
+        with_cache(meter.cache.clone(), page(id)).await;
+    }
+    meter.read();
+    for tags in [1, 10, 1_000] {
+        meter.cache.invalidate((0..tags).map(|id| Tag::new("User", id))).await.unwrap();
+        let (_, ran) = meter.read();
+        assert_eq!(ran.iter().find(|(name, _)| *name == "evalsha"), Some(&("evalsha", 1)));
+        assert!(!ran.iter().any(|(name, _)| ["scan", "del"].contains(name)), "{ran:?}");
+    }
+    meter.cache.invalidate_all().await.unwrap();
+    assert_eq!(meter.read().0, 1);
+}

@@ -1,0 +1,70 @@
+//! Another process of a test: reads commands line by line and answers each with one line.
+//!
+//! `FRAGKEYS_URL` and `FRAGKEYS_PREFIX` say which cache it installs; with the argument
+//! `uninstalled` it installs none.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's process ends loudly"
+)]
+
+use std::io::BufRead as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fragkeys::{Config, Tag, cache, invalidate, observe, tagged_cache};
+
+/// The "database": what the next run of [`answer`] gives.
+static ROW: AtomicU64 = AtomicU64::new(0);
+
+#[tagged_cache(timeout = 3600, tags = ["Row:<id>"], vary_on = [id], key_name = "worker::answer")]
+async fn answer(id: u64) -> String {
+    format!("{}", ROW.load(Ordering::SeqCst))
+}
+
+#[tokio::main]
+async fn main() {
+    if std::env::args().nth(1).as_deref() != Some("uninstalled") {
+        Config::from_env().unwrap().install().await.unwrap();
+    }
+    for line in std::io::stdin().lock().lines() {
+        let line = line.unwrap();
+        let words: Vec<&str> = line.split(' ').collect();
+        println!("{}", obey(&words).await);
+    }
+}
+
+async fn obey(words: &[&str]) -> String {
+    match words {
+        ["set", row] => {
+            ROW.store(row.parse().unwrap(), Ordering::SeqCst);
+            "ok".to_owned()
+        }
+        ["call", id] => {
+            let (value, outcome) = observe(answer(id.parse().unwrap())).await;
+            format!("{} {value}", outcome.unwrap())
+        }
+        ["invalidate", id] => match invalidate!("Row:<id>").await {
+            Ok(bumped) => bumped.iter().map(|(_, version)| version.to_string()).collect(),
+            Err(error) => format!("error {:?}", error.kind()),
+        },
+        // `times` bumps of one tag, as many at once as there are: the versions in order.
+        ["bump", tag, times] => {
+            let bumps = (0..times.parse().unwrap()).map(|_| {
+                let tag = Tag::from(*tag);
+                tokio::spawn(async move { cache().invalidate([&tag]).await.unwrap().version(&tag) })
+            });
+            let mut versions = Vec::new();
+            for bump in bumps.collect::<Vec<_>>() {
+                versions.push(bump.await.unwrap().unwrap().to_string());
+            }
+            versions.join(" ")
+        }
+        ["describe"] => format!("{:?}", cache()).replace('\n', " "),
+        ["install"] => match Config::memory().install().await {
+            Ok(_) => "installed".to_owned(),
+            Err(error) => format!("error {:?}", error.kind()),
+        },
+        other => panic!("unknown command {other:?}"),
+    }
+}
