@@ -1,10 +1,11 @@
 //! The attribute on everything that it works on, with a cache of its own for each test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use fragkeys::{Config, with_cache};
+use fragkeys::with_cache;
+
+use crate::support::memory_cache;
 
 mod arguments;
 mod async_traits;
@@ -33,7 +34,7 @@ impl Runs {
 }
 
 async fn in_new_cache<F: Future>(test: F) -> F::Output {
-    with_cache(Config::memory().build().await.unwrap(), test).await
+    with_cache(memory_cache().await, test).await
 }
 
 /// The call runs a body, once.

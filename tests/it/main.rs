@@ -1,12 +1,12 @@
-//! x
-#![allow(missing_docs)]
+//! The tests of fragkeys as its users see it, by behaviour.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
+
 mod attribute;
-mod ui;
-
-use fragkeys::*;
-use fragkeys_tests::RedisServer;
-use std::sync::atomic::{AtomicU32, Ordering};
-
 mod codecs;
 mod config;
 mod contract;
@@ -16,3 +16,5 @@ mod invariants;
 mod round_trips;
 mod strangers;
 mod support;
+mod template;
+mod ui;

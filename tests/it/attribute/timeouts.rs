@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use fragkeys::{Config, tagged_cache, with_cache};
+use fragkeys::{tagged_cache, with_cache};
 use fragkeys_tests::RedisServer;
 
 use super::{Runs, assert_runs, in_new_cache};
+use crate::support::patient;
 
 const HOUR: u64 = 3_600;
 const HALF: Duration = Duration::from_millis(1_800_500);
@@ -23,9 +24,7 @@ macro_rules! lives {
         #[tokio::test]
         async fn entries_live_as_long_as_they_should() {
             let server = RedisServer::start();
-            let config = Config::redis(server.url())
-                .default_timeout(Duration::from_secs(500))
-                .operation_timeout(Duration::from_secs(10));
+            let config = patient(server.url()).default_timeout(Duration::from_secs(500));
             let cache = config.build().await.unwrap();
             $(
                 with_cache(cache.clone(), $name(5)).await;
