@@ -1,10 +1,10 @@
 //! A [`CachedFn`] to tokens. It cannot fail, and what it writes decides nothing: that is
 //! the runtime's part.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, Group, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Item, ItemFn, TraitItemFn};
+use syn::{AttrStyle, Attribute, Item, ItemFn, TraitItemFn};
 
 use crate::diag::Mistakes;
 use crate::model::{CachedFn, TagSource, Timeout};
@@ -62,9 +62,12 @@ impl ToTokens for CachedFn {
             Future::Boxed => quote!(::std::boxed::Box::pin(async move { #cached })),
             Future::Opaque => quote!(async move { #cached }),
         };
+        let (outer, inner): (Vec<_>, Vec<_>) =
+            attrs.iter().partition(|attribute| matches!(attribute.style, AttrStyle::Outer));
         tokens.extend(quote! {
-            #(#attrs)*
+            #(#outer)*
             #vis #sig {
+                #(#inner)*
                 #body
             }
         });
@@ -176,7 +179,12 @@ impl CachedFn {
                         return __fragkeys_output;
                     }
                 };
-                quote!(async move { #typed #block })
+                // In the user's braces, not around them: a pair within a pair is one too many
+                // for `unused_braces`.
+                let statements = &block.stmts;
+                let mut body = Group::new(Delimiter::Brace, quote!(#typed #(#statements)*));
+                body.set_span(block.brace_token.span.join());
+                quote!(async move #body)
             }
             // A closure keeps a `return` in the part before the future where it belongs.
             Future::Boxed => quote! {

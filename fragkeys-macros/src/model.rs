@@ -147,11 +147,18 @@ impl Arguments {
     fn tags(&self, written: Expr, mistakes: &mut Mistakes) -> Vec<TagSource> {
         let written = mistakes.keep(elements("tags", written)).unwrap_or_default();
         let tags = written.into_iter().filter_map(|element| mistakes.keep(tag_source(element)));
-        let tags: Vec<TagSource> = tags.collect();
-        for tag in &tags {
+        let mut tags: Vec<TagSource> = tags.collect();
+        for tag in &mut tags {
             if let TagSource::Template(template) = tag {
                 let span = template.literal.span();
-                template.placeholders().for_each(|it| self.check(it.root(), span, mistakes));
+                for root in template.roots_mut() {
+                    match self.names.iter().find(|name| *name == root) {
+                        // Of a function that `macro_rules!` writes, the template may come from
+                        // one side and the argument from the other.
+                        Some(argument) => root.set_span(span.resolved_at(argument.span())),
+                        None => self.check(root, span, mistakes),
+                    }
+                }
             }
         }
         tags
@@ -174,8 +181,14 @@ impl Arguments {
             [only] => format!("its argument is `{only}`"),
             names => format!("its arguments are {}", list(names)),
         };
+        let is_hidden = |name: &Ident| name.to_string().starts_with("__arg");
         let hint = match did_you_mean(&name.unraw().to_string(), names) {
             Some(hint) => format!("; {hint}"),
+            None if names.iter().any(is_hidden) => {
+                "; `#[async_trait]` hides the names in a pattern: take the argument whole, \
+                 and write a path into it, such as `pair.0`"
+                    .to_owned()
+            }
             None if *has_receiver => format!("; for a field, write `self.{name}`"),
             None => String::new(),
         };

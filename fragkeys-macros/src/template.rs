@@ -21,7 +21,7 @@ enum Part {
 }
 
 /// A path such as `user_id`, `user.id` or `self.0`.
-pub(crate) struct Placeholder {
+struct Placeholder {
     root: Ident,
     members: Vec<Member>,
 }
@@ -34,9 +34,10 @@ impl Template {
         Ok(Template { literal, parts })
     }
 
-    pub(crate) fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::Placeholder(placeholder) => Some(placeholder),
+    /// The variables that the placeholders' paths begin with.
+    pub(crate) fn roots_mut(&mut self) -> impl Iterator<Item = &mut Ident> {
+        self.parts.iter_mut().filter_map(|part| match part {
+            Part::Placeholder(placeholder) => Some(&mut placeholder.root),
             Part::Text(_) => None,
         })
     }
@@ -59,13 +60,6 @@ impl Template {
             #(#parts)*
             __fragkeys_text.into_tag()
         }}
-    }
-}
-
-impl Placeholder {
-    /// The variable that the path begins with.
-    pub(crate) fn root(&self) -> &Ident {
-        &self.root
     }
 }
 

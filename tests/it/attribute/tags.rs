@@ -175,3 +175,27 @@ async fn without_tags_only_the_whole_cache_can_be_bumped() {
     })
     .await;
 }
+
+/// A fragment arrives in invisible parentheses, and visible ones change nothing either.
+#[tokio::test]
+async fn template_in_parentheses_is_a_template() {
+    macro_rules! load {
+        ($name:ident($id:ident), $tag:literal, $other:expr) => {
+            #[tagged_cache(vary_on = [$id], tags = [$tag, $other, ("Parens:<id>")])]
+            async fn $name($id: u64, runs: &Runs) -> u64 {
+                runs.add();
+                $id
+            }
+        };
+    }
+    load!(load(id), "Literal:<id>", "Expression:<id>");
+    in_new_cache(async {
+        let runs = Runs::default();
+        assert_caches(&runs, || load(7, &runs)).await;
+        for text in ["Literal:7", "Expression:7", "Parens:7"] {
+            cache().invalidate([text]).await.unwrap();
+            assert_runs(&runs, load(7, &runs)).await;
+        }
+    })
+    .await;
+}

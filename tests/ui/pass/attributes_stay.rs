@@ -38,6 +38,12 @@ async fn unused_local(user_id: u64) -> u64 {
     user_id
 }
 
+#[tagged_cache]
+async fn inner_attribute(user_id: u64, verbose: bool) -> u64 {
+    #![allow(unused_variables)]
+    user_id
+}
+
 #[allow(clippy::too_many_arguments)]
 #[tagged_cache]
 async fn a(b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8, i: u8) -> u8 {
@@ -49,5 +55,6 @@ fn main() {
     needed(1);
     drop(unused_argument(1, true));
     drop(unused_local(1));
+    drop(inner_attribute(1, true));
     drop(a(1, 2, 3, 4, 5, 6, 7, 8));
 }

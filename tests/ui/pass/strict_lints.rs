@@ -66,6 +66,21 @@ pub fn opaque(user_id: u64) -> impl Future<Output = u64> + Send {
 #[tagged_cache]
 pub async fn unit() {}
 
+/// A body in one line.
+#[tagged_cache]
+#[rustfmt::skip]
+pub async fn short(user_id: u64) -> Option<u64> { Some(user_id) }
+
+/// A body in one line.
+#[tagged_cache]
+#[rustfmt::skip]
+pub fn short_boxed(user_id: u64) -> Pin<Box<dyn Future<Output = u64>>> { Box::pin(std::future::ready(user_id)) }
+
+/// A body in one line.
+#[tagged_cache]
+#[rustfmt::skip]
+pub fn short_opaque(user_id: u64) -> impl Future<Output = u64> { std::future::ready(user_id) }
+
 /// Does not come back.
 #[tagged_cache]
 pub async fn never(user_id: u64) -> u64 {
@@ -81,5 +96,8 @@ fn main() {
     drop(boxed(1));
     drop(opaque(1));
     drop(unit());
+    drop(short(1));
+    drop(short_boxed(1));
+    drop(short_opaque(1));
     drop(never(1));
 }
