@@ -166,33 +166,35 @@ impl CachedFn {
     /// The user's body as a future that runs only if it is polled.
     fn body(&self) -> TokenStream {
         let block = &self.function.block;
+        let braces = block.brace_token.span.join();
         let output = &self.output;
         let returned = &self.function.sig.output;
+        // Never reached. It tells the compiler the type, so that a wrong one is reported in
+        // the body and not in generated code.
+        let typed = quote_spanned! {output.span()=>
+            #[allow(clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction, unreachable_code)]
+            if false {
+                let __fragkeys_output: #output = loop {};
+                return __fragkeys_output;
+            }
+        };
         match self.future {
             Future::Async => {
-                // Never reached. It tells the compiler the type, so that a wrong one is
-                // reported in the body and not in generated code.
-                let typed = quote_spanned! {output.span()=>
-                    #[allow(clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction, unreachable_code)]
-                    if false {
-                        let __fragkeys_output: #output = loop {};
-                        return __fragkeys_output;
-                    }
-                };
                 // In the user's braces, not around them: a pair within a pair is one too many
                 // for `unused_braces`.
                 let statements = &block.stmts;
                 let mut body = Group::new(Delimiter::Brace, quote!(#typed #(#statements)*));
-                body.set_span(block.brace_token.span.join());
+                body.set_span(braces);
                 quote!(async move #body)
             }
             // A closure keeps a `return` in the part before the future where it belongs.
             Future::Boxed => quote! {
                 async move { #[allow(clippy::redundant_closure_call)] (move || #returned #block)().await }
             },
-            Future::Opaque => quote! {
-                async move { #[allow(clippy::redundant_closure_call)] (move || #block)().await }
-            },
+            Future::Opaque => {
+                let awaited = quote_spanned!(braces=> (move || #block)().await);
+                quote!(async move { #typed #[allow(clippy::redundant_closure_call)] #awaited })
+            }
         }
     }
 }
