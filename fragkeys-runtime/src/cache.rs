@@ -37,6 +37,11 @@ struct Shared {
     bumps: Condition,
 }
 
+/// How long a tag must be kept to outlive an entry.
+pub(crate) fn outliving(timeout: Duration) -> Duration {
+    timeout.saturating_mul(2)
+}
+
 /// Whether one kind of operation works, so that only changes are logged.
 #[derive(Debug, Default)]
 struct Condition {
@@ -69,7 +74,7 @@ impl Cache {
 
     /// An entry to read and write by hand; see [`Entry`].
     pub fn entry(&self, name: impl Into<String>) -> Entry {
-        Entry::new(self.clone(), name.into())
+        Entry::new(self.clone(), name.into().into())
     }
 
     /// Gives each tag a new version: every entry that depends on one of them misses from
@@ -167,9 +172,8 @@ impl Cache {
         budget: &mut Budget,
     ) -> Result<Found, Error> {
         self.check_queue(identity)?;
-        let lifetime = timeout.saturating_mul(2);
         let started = Instant::now();
-        let answer = self.shared.store.look(identity, lifetime, budget.0).await;
+        let answer = self.shared.store.look(identity, outliving(timeout), budget.0).await;
         budget.spent_since(started);
         self.judge(&self.shared.reads, "reading", &answer);
         answer
@@ -191,7 +195,7 @@ impl Cache {
         // A bump may have failed while the function ran: its result may be from before.
         self.check_queue(identity)?;
         let started = Instant::now();
-        let answer = self.shared.store.put(&place.key, entry, timeout, budget.0).await;
+        let answer = self.shared.store.put(place, entry, timeout, budget.0).await;
         budget.spent_since(started);
         self.judge(&self.shared.writes, "storing", &answer);
         if answer.is_ok() {
@@ -272,6 +276,10 @@ impl Cache {
             }
             Err(error) => {
                 self.shared.counters.faults.add();
+                // The connection has said that itself, and says when it is back.
+                if error.kind() == ErrorKind::Unreachable {
+                    return;
+                }
                 if !condition.is_failing.swap(true, Ordering::Relaxed) {
                     warning!("cache `{name}`: {doing} fails: {error}");
                 }

@@ -70,80 +70,81 @@ impl Call {
 }
 
 /// Runs a cached call: the answer is the cache's or the body's, and never an error of ours (I5).
-pub async fn run<R, T, F, B>(call: Call, plan: Plan<R, T>, cache_if: F, body: B) -> R
+pub fn run<R, T, F, B>(
+    call: Call,
+    plan: Plan<R, T>,
+    cache_if: F,
+    body: B,
+) -> impl Future<Output = R>
 where
     F: FnOnce(&T) -> bool,
     B: Future<Output = R>,
 {
     let report = Report::claim();
-    let instance = &call.instance;
-    let cache = match global::cache_for(call.site.cache_name) {
-        Ok(cache) => cache,
-        Err(error) => {
-            warn_once(&instance.name, Problem::NoCache, || error.to_string());
+    let request = match request(call, &plan.ops.reading) {
+        Ok(request) => request.that_can_hold(&plan.ops.reading, &report),
+        Err((name, problem, text)) => {
+            warn_once(&name, problem, || text);
             report.tell(Outcome::Bypass);
-            return body.await;
+            None
         }
     };
-    if let Some(problem) = why_not_keyed(&call) {
-        warn_once(&instance.name, problem.0, || problem.1);
-        report.tell(Outcome::Bypass);
-        return body.await;
-    }
-    let request = Request {
-        timeout: call.jittered_timeout(&cache),
-        name: &instance.name,
-        identity: identify(
-            &cache,
-            &instance.name,
-            instance.fingerprint,
-            (plan.ops.reading.codec)(cache.format()),
-            &call.arguments,
-            call.tags,
-        ),
-        // The shape is part of the fingerprint.
-        sealed_with: Vec::new(),
-        cache: &cache,
-    };
-    if !request.can_hold(&plan.ops.reading) {
-        report.tell(Outcome::NotStored);
-        return body.await;
-    }
-    answer(request, plan, report, cache_if, body).await
+    answer(request, plan, report, cache_if, body)
 }
 
-/// Why a call has no identity to cache it under.
-fn why_not_keyed(call: &Call) -> Option<(Problem, String)> {
+/// What a call asks of its cache; or for which function, and why, it cannot be cached.
+fn request<T>(call: Call, reading: &Reading<T>) -> Result<Request, (Arc<str>, Problem, String)> {
+    let instance = &call.instance;
+    let refuse = |problem, text| Err((instance.name.clone(), problem, text));
     if call.has_unencodable {
-        let text =
-            "the `Serialize` of an argument returned an error, so there is no key".to_owned();
-        return Some((Problem::Unencodable, text));
+        let text = "the `Serialize` of an argument returned an error, so there is no key";
+        return refuse(Problem::Unencodable, text.to_owned());
     }
-    call.instance.twin.as_ref().map(|twin| {
+    if let Some(twin) = &instance.twin {
         let text = format!(
             "the function at {}:{} has the same path, arguments and return type as the one at {twin}, \
              so one would read the other's entries; give one of them another `key_name`",
             call.site.file, call.site.line
         );
-        (Problem::Twin, text)
+        return refuse(Problem::Twin, text);
+    }
+    let cache = match global::cache_for(call.site.cache_name) {
+        Ok(cache) => cache,
+        Err(error) => return refuse(Problem::NoCache, error.to_string()),
+    };
+    let codec = (reading.codec)(cache.format());
+    Ok(Request {
+        timeout: call.jittered_timeout(&cache),
+        identity: identify(
+            &cache,
+            &instance.name,
+            instance.fingerprint,
+            codec,
+            &call.arguments,
+            call.tags,
+        ),
+        // The shape is part of the fingerprint.
+        sealed_with: Vec::new(),
+        name: instance.name.clone(),
+        cache,
     })
 }
 
 /// What to look for, and how long to keep what is stored instead.
-pub(crate) struct Request<'a> {
-    pub(crate) cache: &'a Cache,
+pub(crate) struct Request {
+    pub(crate) cache: Cache,
     pub(crate) identity: Identity,
     /// Must also match for an entry to be read, but is not part of its key.
     pub(crate) sealed_with: Vec<u8>,
     pub(crate) timeout: Duration,
     /// The function or entry, for messages.
-    pub(crate) name: &'a str,
+    pub(crate) name: Arc<str>,
 }
 
 /// Answers from the cache or by running the body, whose value is then stored under the
-/// versions that were read before it began (I1).
+/// versions that were read before it began (I1). Without a request, the body's answer it is.
 pub(crate) async fn answer<R, T, F, B>(
-    request: Request<'_>,
+    request: Option<Request>,
     plan: Plan<R, T>,
     report: Report,
     cache_if: F,
@@ -153,25 +154,18 @@ where
     F: FnOnce(&T) -> bool,
     B: Future<Output = R>,
 {
-    let counters = request.cache.counters();
-    let mut budget = request.cache.budget();
-    let place = match request.look(&plan.ops.reading, &mut budget).await {
-        Ok(Looked::Hit(value)) => {
-            counters.hits.add();
-            report.tell(Outcome::Hit);
-            return (plan.join)(value);
-        }
-        Ok(Looked::Miss(place)) => place,
-        Err(_) => {
-            counters.bypassed.add();
-            report.tell(Outcome::Bypass);
-            return body.await;
-        }
+    let miss = match request {
+        None => None,
+        Some(request) => match request.look_for_call(&plan.ops.reading, &report).await {
+            Ok(value) => return (plan.join)(value),
+            Err(place) => place.map(|(place, budget)| (request, place, budget)),
+        },
     };
-    counters.misses.add();
-    report.tell(Outcome::NotStored);
+    // Awaited in this one place: a future takes the room of each place that awaits it.
+    let output = body.await;
+    let Some((request, place, mut budget)) = miss else { return output };
     // Only the value is kept over the await below: an `Err` need not be `Send`.
-    let value = match (plan.split)(body.await) {
+    let value = match (plan.split)(output) {
         Ok(value) => value,
         Err(output) => return output,
     };
@@ -192,7 +186,7 @@ pub(crate) enum Looked<T> {
     Miss(Place),
 }
 
-impl Request<'_> {
+impl Request {
     pub(crate) async fn look<T>(
         &self,
         reading: &Reading<T>,
@@ -210,11 +204,38 @@ impl Request<'_> {
         }
         self.cache.counters().rejected.add();
         if let Some(Err(error)) = decoded {
-            warn_once(self.name, Problem::Undecodable, || {
+            warn_once(&self.name, Problem::Undecodable, || {
                 format!("an entry cannot be decoded: {error}; the function runs instead")
             });
         }
         Ok(Looked::Miss(place))
+    }
+
+    /// The value; or where to store one, and what time is left for it, unless that is in vain.
+    async fn look_for_call<T>(
+        &self,
+        reading: &Reading<T>,
+        report: &Report,
+    ) -> Result<T, Option<(Place, Budget)>> {
+        let counters = self.cache.counters();
+        let mut budget = self.cache.budget();
+        match self.look(reading, &mut budget).await {
+            Ok(Looked::Hit(value)) => {
+                counters.hits.add();
+                report.tell(Outcome::Hit);
+                Ok(value)
+            }
+            Ok(Looked::Miss(place)) => {
+                counters.misses.add();
+                report.tell(Outcome::NotStored);
+                Err(Some((place, budget)))
+            }
+            Err(_) => {
+                counters.bypassed.add();
+                report.tell(Outcome::Bypass);
+                Err(None)
+            }
+        }
     }
 
     /// Where the entry belongs under the present versions.
@@ -228,14 +249,16 @@ impl Request<'_> {
         place
     }
 
-    /// Can the codec read values of this type at all? If not, a look would be in vain.
-    pub(crate) fn can_hold<T>(&self, reading: &Reading<T>) -> bool {
+    /// This request, if the codec can read values of the type at all. If not, a look would
+    /// be in vain.
+    pub(crate) fn that_can_hold<T>(self, reading: &Reading<T>, report: &Report) -> Option<Self> {
         let is_self_describing = (reading.is_self_describing)(self.cache.format());
-        let can = is_self_describing || !reading.shape().self_describing_only;
-        if !can {
-            self.refuse::<T>(&Unstorable::NotForCodec);
+        if is_self_describing || !reading.shape().self_describing_only {
+            return Some(self);
         }
-        can
+        self.refuse::<T>(&Unstorable::NotForCodec);
+        report.tell(Outcome::NotStored);
+        None
     }
 
     /// The entry's bytes, if the value can be stored and read back.
@@ -267,7 +290,7 @@ impl Request<'_> {
 
     fn refuse<T>(&self, reason: &Unstorable) {
         self.cache.counters().unstorable.add();
-        warn_once(self.name, Problem::Unstorable, || {
+        warn_once(&self.name, Problem::Unstorable, || {
             format!("a value of type `{}` is not stored: {reason}", std::any::type_name::<T>())
         });
     }

@@ -35,6 +35,7 @@ pub struct Config {
 enum Location {
     Memory,
     /// The URL may hold a password; it is never printed.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
     Redis(String),
 }
 
@@ -139,9 +140,10 @@ impl Config {
         self
     }
 
-    /// How long Redis keeps a tag that is neither bumped nor seeded. Default: 30 days, and at
-    /// least twice the timeout of the entry that seeds it; at most 10 years. A tag that is gone costs
-    /// one miss.
+    /// How long Redis keeps a tag after a bump, or after the first entry stored with it.
+    /// Default: 30 days; at least twice that entry's timeout, at most 10 years. A tag that is
+    /// gone costs one miss. One that no entry was ever stored with is kept for twice the timeout
+    /// of the function that asked for it.
     pub fn tag_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.tag_lifetime = lifetime.min(LONGEST_TIMEOUT);
         self

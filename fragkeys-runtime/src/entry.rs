@@ -1,6 +1,6 @@
 //! Entries by hand, for what is not a function.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::config::LONGEST_TIMEOUT;
 use crate::encode::append_text;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place};
-use crate::outcome::{Outcome, Report};
+use crate::outcome::Report;
 use crate::tag::Tag;
 use crate::value::{BySerde, Ops, Plan, Reading, Returns};
 
@@ -40,7 +40,7 @@ use crate::value::{BySerde, Ops, Plan, Reading, Returns};
 #[must_use = "an entry does nothing until it is read or written"]
 pub struct Entry {
     cache: Cache,
-    name: String,
+    name: Arc<str>,
     group: Option<String>,
     tags: Vec<Tag>,
     timeout: Option<Duration>,
@@ -49,7 +49,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn new(cache: Cache, name: String) -> Self {
+    pub(crate) fn new(cache: Cache, name: Arc<str>) -> Self {
         Entry {
             cache,
             name,
@@ -186,12 +186,8 @@ impl Entry {
         F: FnOnce() -> Fut,
         Fut: Future<Output = R>,
     {
-        let request = self.request(&plan.ops.reading);
         let report = Report::claim();
-        if !request.can_hold(&plan.ops.reading) {
-            report.tell(Outcome::NotStored);
-            return make().await;
-        }
+        let request = self.request(&plan.ops.reading).that_can_hold(&plan.ops.reading, &report);
         answer(request, plan, report, |_| true, async move { make().await }).await
     }
 
@@ -199,14 +195,14 @@ impl Entry {
         Ok(self.cache.look(&self.identity(), self.timeout_or_default(), budget).await?.place)
     }
 
-    fn request<T>(&self, reading: &Reading<T>) -> Request<'_> {
+    fn request<T>(&self, reading: &Reading<T>) -> Request {
         Request {
-            cache: &self.cache,
+            cache: self.cache.clone(),
             identity: self.identity(),
             // A key must be known without the type, so the shape is checked in the entry.
             sealed_with: reading.shape().fingerprint.to_le_bytes().to_vec(),
             timeout: self.timeout_or_default(),
-            name: &self.name,
+            name: self.name.clone(),
         }
     }
 

@@ -17,14 +17,22 @@ pub enum Outcome {
     Bypass,
 }
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl Outcome {
+    /// One lower-case word, for a header or a metric's label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
             Outcome::Hit => "hit",
             Outcome::Miss => "miss",
             Outcome::NotStored => "not-stored",
             Outcome::Bypass => "bypass",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 
@@ -47,7 +55,7 @@ tokio::task_local! {
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// # let profile = |id: u64| async move { id };
 /// let (profile, outcome) = observe(profile(42)).await;
-/// let header = outcome.map_or("none".to_owned(), |outcome| outcome.to_string());
+/// let header = outcome.map_or("none", Outcome::as_str);
 /// # let _ = (profile, header); });
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -43,7 +43,7 @@ pub(crate) struct Instance {
     /// Stands for all that does not change from call to call.
     pub(crate) fingerprint: u128,
     /// For keys and messages: the path without generic arguments, or `key_name`.
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// Another function has the same identity, so this one is not cached.
     pub(crate) twin: Option<String>,
 }
@@ -93,8 +93,8 @@ impl Site {
         bytes.extend_from_slice(&remembered(shape_of).fingerprint.to_le_bytes());
         let fingerprint = xxh3_128(&bytes);
         let name = match self.key_name {
-            Some(name) => name.to_owned(),
-            None => without_generic_arguments(path_of_function),
+            Some(name) => name.into(),
+            None => without_generic_arguments(path_of_function).into(),
         };
         let twin = self.twin(fingerprint);
         Instance { path, shape_of, fingerprint, name, twin }

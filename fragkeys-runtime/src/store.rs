@@ -23,8 +23,7 @@ pub(crate) struct Found {
 
 /// Keeps entries and versions. One contract suite runs over all of them.
 ///
-/// `lifetime` is always the lifetime of the versions that a call may have to seed:
-/// longer than the entry's.
+/// `lifetime` is how long versions are kept that a call has to seed.
 pub(crate) trait Store {
     /// Reads the versions of the identity's tags, seeding those that are missing, and
     /// the entry under them. The answer is strict: a bump that was acknowledged before
@@ -51,10 +50,10 @@ pub(crate) trait Store {
         patience: Duration,
     ) -> impl Future<Output = Result<Vec<Version>, Error>> + Send;
 
-    /// Keeps an entry for `timeout`.
+    /// Keeps an entry for `timeout`, and the tags that were seeded for it for longer.
     fn put(
         &self,
-        key: &str,
+        place: &Place,
         entry: Vec<u8>,
         timeout: Duration,
         patience: Duration,
@@ -111,12 +110,12 @@ impl Store for AnyStore {
 
     async fn put(
         &self,
-        key: &str,
+        place: &Place,
         entry: Vec<u8>,
         timeout: Duration,
         patience: Duration,
     ) -> Result<(), Error> {
-        each_store!(self, store => store.put(key, entry, timeout, patience))
+        each_store!(self, store => store.put(place, entry, timeout, patience))
     }
 
     async fn remove(&self, key: &str, patience: Duration) -> Result<bool, Error> {

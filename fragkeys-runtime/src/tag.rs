@@ -104,6 +104,12 @@ impl Tag {
         Tag { text: ROOT.into() }
     }
 
+    /// Is it the tag that every entry depends on?
+    #[cfg(feature = "redis")]
+    pub(crate) fn is_root(&self) -> bool {
+        &*self.text == ROOT
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }

@@ -80,6 +80,11 @@
 //! }
 //! # Ok(()) }
 //! ```
+//!
+//! A bump is safe from the moment it is first polled: dropped after that, it is done all the
+//! same. A handler that is dropped before (a client hung up while the commit was under way)
+//! never gets there; run a write and its bump in a task of their own, `tokio::spawn`, where
+//! that matters.
 #![forbid(unsafe_code)]
 
 pub use fragkeys_macros::{invalidate, tag, tagged_cache};

@@ -92,7 +92,8 @@ async fn every_way_to_reach_a_server() {
 #[tokio::test]
 async fn an_acl_user_with_few_permissions() {
     let server = RedisServer::start();
-    let commands = ["get", "set", "mget", "del", "incr", "time", "eval", "evalsha", "ping"];
+    let commands =
+        ["get", "set", "mget", "del", "incr", "pexpire", "time", "eval", "evalsha", "ping"];
     let mut rules = vec!["ACL", "SETUSER", "least", "on", ">pw", "~fragkeys:*", "-@all"];
     let allowed: Vec<String> = commands.iter().map(|command| format!("+{command}")).collect();
     rules.extend(allowed.iter().map(String::as_str));

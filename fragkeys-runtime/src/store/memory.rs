@@ -10,7 +10,7 @@ use quick_cache::sync::Cache;
 
 use super::{Found, Store};
 use crate::error::{Error, ErrorKind};
-use crate::key::Identity;
+use crate::key::{Identity, Place};
 use crate::tag::{Tag, Version};
 
 /// What an item costs beside its bytes: its place in the table, the list and the heap.
@@ -132,13 +132,13 @@ impl Store for MemoryStore {
 
     async fn put(
         &self,
-        key: &str,
+        place: &Place,
         entry: Vec<u8>,
         timeout: Duration,
         _: Duration,
     ) -> Result<(), Error> {
         let until = Instant::now() + timeout;
-        self.entries.insert(key.to_owned(), Kept { bytes: entry.into(), until });
+        self.entries.insert(place.key.clone(), Kept { bytes: entry.into(), until });
         Ok(())
     }
 

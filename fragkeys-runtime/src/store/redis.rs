@@ -15,8 +15,9 @@ use self::link::Links;
 use self::script::{BUMP, SEED, Script};
 use super::memory::{Weight, sized_cache};
 use super::{Found, Store};
+use crate::cache::outliving;
 use crate::error::{Error, ErrorKind};
-use crate::key::{Identity, version_key};
+use crate::key::{Identity, Place, version_key};
 use crate::tag::{Tag, Version};
 
 mod link;
@@ -100,32 +101,38 @@ impl RedisStore {
     }
 
     /// Fills in the versions of tags that Redis does not have, or has something else for.
+    /// Says as well which ones those were.
     async fn complete(
         &self,
         tags: &[Tag],
         known: Vec<Option<Version>>,
         lifetime: Duration,
         until: Instant,
-    ) -> Result<Vec<Version>, Error> {
+    ) -> Result<(Vec<Version>, Vec<Tag>), Error> {
         if known.len() != tags.len() {
             return Err(nonsense("another number of versions than tags"));
         }
-        let missing: Vec<Tag> = tags
-            .iter()
-            .zip(&known)
-            .filter(|(_, version)| version.is_none())
-            .map(|(tag, _)| tag.clone())
-            .collect();
-        let mut seeded = if missing.is_empty() {
-            Vec::new()
-        } else {
-            let patience = until.saturating_duration_since(Instant::now());
-            self.run(&SEED, &missing, lifetime.max(self.tag_lifetime), patience).await?
-        }
-        .into_iter();
+        let is_missing =
+            |(tag, version): (&Tag, &Option<Version>)| version.is_none().then(|| tag.clone());
+        let missing: Vec<Tag> = tags.iter().zip(&known).filter_map(is_missing).collect();
+        // All entries depend on the root, which is one tag and the first one.
+        let roots = usize::from(missing.first().is_some_and(Tag::is_root));
+        let (root, others) = missing.split_at(roots);
+        let mut seeded = self.seed(root, self.tag_lifetime.max(lifetime), until).await?;
+        seeded.extend(self.seed(others, lifetime, until).await?);
+        let mut seeded = seeded.into_iter();
         let versions: Option<Vec<_>> =
             known.into_iter().map(|version| version.or_else(|| seeded.next())).collect();
-        versions.ok_or_else(|| nonsense("fewer versions than tags"))
+        Ok((versions.ok_or_else(|| nonsense("fewer versions than tags"))?, missing))
+    }
+
+    async fn seed(
+        &self,
+        tags: &[Tag],
+        lifetime: Duration,
+        until: Instant,
+    ) -> Result<Vec<Version>, Error> {
+        self.run(&SEED, tags, lifetime, until.saturating_duration_since(Instant::now())).await
     }
 
     fn guess(&self, tags: &[Tag]) -> Option<Vec<Version>> {
@@ -168,9 +175,9 @@ impl Store for RedisStore {
             let entry = read_entry(replies.next().unwrap_or(Value::Nil))?;
             return Ok(Found { place, entry });
         }
-        let versions = self.complete(tags, known, lifetime, until).await?;
+        let (versions, seeded) = self.complete(tags, known, lifetime, until).await?;
         self.remember(tags, &versions);
-        let place = identity.at(&versions);
+        let place = Place { seeded, ..identity.at(&versions) };
         let mut pipeline = Pipeline::new();
         pipeline.cmd("GET").arg(&place.key);
         let entry = read_entry(self.one(&pipeline, until).await?)?;
@@ -187,7 +194,7 @@ impl Store for RedisStore {
         let mut pipeline = Pipeline::new();
         pipeline.cmd("MGET").arg(self.version_keys(tags));
         let known = read_versions(self.one(&pipeline, until).await?)?;
-        self.complete(tags, known, lifetime, until).await
+        Ok(self.complete(tags, known, lifetime, until).await?.0)
     }
 
     async fn bump(&self, tags: &[Tag], patience: Duration) -> Result<Vec<Version>, Error> {
@@ -196,16 +203,22 @@ impl Store for RedisStore {
 
     async fn put(
         &self,
-        key: &str,
+        place: &Place,
         entry: Vec<u8>,
         timeout: Duration,
         patience: Duration,
     ) -> Result<(), Error> {
         let mut pipeline = Pipeline::new();
-        pipeline.cmd("SET").arg(key).arg(entry).arg("PX").arg(script::millis(timeout));
-        match self.one(&pipeline, Instant::now() + patience).await? {
-            Value::Okay => Ok(()),
-            other => Err(refusal(other)),
+        pipeline.cmd("SET").arg(&place.key).arg(entry).arg("PX").arg(script::millis(timeout));
+        let lifetime = script::millis(self.tag_lifetime.max(outliving(timeout)));
+        for tag in &place.seeded {
+            pipeline.cmd("PEXPIRE").arg(version_key(&self.prefix, tag)).arg(lifetime);
+        }
+        let until = Instant::now() + patience;
+        let mut replies = self.send(&pipeline, 1 + place.seeded.len(), until).await?;
+        match replies.next() {
+            Some(Value::Okay) => Ok(()),
+            other => Err(refusal(other.unwrap_or(Value::Nil))),
         }
     }
 
@@ -260,7 +273,7 @@ fn refusal(reply: Value) -> Error {
         "LOADING" => "it is still loading its data",
         "NOAUTH" | "WRONGPASS" => "it wants other credentials: check the URL",
         "NOPERM" => {
-            "the user lacks a permission: fragkeys needs GET, SET, MGET, DEL, INCR, TIME, PEXPIRE and EVALSHA/EVAL on its prefix"
+            "the user lacks a permission: fragkeys needs GET, SET, MGET, DEL, INCR, PEXPIRE, TIME, EVAL and EVALSHA on its prefix"
         }
         "MISCONF" => "it cannot save to disk and refuses writes",
         "MOVED" | "ASK" | "CROSSSLOT" | "CLUSTERDOWN" => {
