@@ -25,6 +25,10 @@ impl Mistakes {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Notes the mistake of a step and goes on without its result.
     pub(crate) fn keep<T>(&mut self, result: syn::Result<T>) -> Option<T> {
         result.map_err(|error| self.add(error)).ok()
@@ -50,15 +54,19 @@ pub(crate) fn list<T: std::fmt::Display>(names: &[T]) -> String {
     }
 }
 
-/// The name that was probably meant, as the end of a sentence.
-pub(crate) fn did_you_mean<T: std::fmt::Display>(written: &str, known: &[T]) -> String {
-    let close_enough = (written.chars().count() / 3).max(1);
+/// A question about the name that was probably meant, if there is one.
+pub(crate) fn did_you_mean<T: std::fmt::Display>(written: &str, known: &[T]) -> Option<String> {
+    let length = written.chars().count();
+    let close_enough = (length / 3).max(1);
     known
         .iter()
         .map(|name| (distance(written, &name.to_string()), name))
-        .filter(|(distance, _)| *distance <= close_enough)
+        .filter(|(distance, name)| {
+            let is_beginning = length >= 3 && name.to_string().starts_with(written);
+            *distance <= close_enough || is_beginning
+        })
         .min_by_key(|(distance, _)| *distance)
-        .map_or(String::new(), |(_, name)| format!("; did you mean `{name}`?"))
+        .map(|(_, name)| format!("did you mean `{name}`?"))
 }
 
 /// How many letters to insert, delete or replace.

@@ -1,10 +1,10 @@
 //! A [`CachedFn`] to tokens. It cannot fail, and what it writes decides nothing: that is
 //! the runtime's part.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, Group, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned as _;
-use syn::{Expr, ItemFn, TraitItemFn};
+use syn::{AttrStyle, Attribute, Item, ItemFn, TraitItemFn};
 
 use crate::diag::Mistakes;
 use crate::model::{CachedFn, TagSource, Timeout};
@@ -24,19 +24,33 @@ pub(crate) fn tagged_cache(options: TokenStream, item: TokenStream) -> TokenStre
 }
 
 fn function(item: &TokenStream) -> syn::Result<ItemFn> {
-    syn::parse2(item.clone()).map_err(|error| {
-        if let Ok(method) = syn::parse2::<TraitItemFn>(item.clone())
-            && method.default.is_none()
-        {
+    let error = match syn::parse2::<ItemFn>(item.clone()) {
+        Ok(function) => match function.attrs.iter().find(|it| is_tagged_cache(it)) {
+            Some(second) => {
+                let message = "`tagged_cache` is given twice; keep one of them";
+                return Err(syn::Error::new(second.path().span(), message));
+            }
+            None => return Ok(function),
+        },
+        Err(error) => error,
+    };
+    let (span, hint) = match (syn::parse2::<TraitItemFn>(item.clone()), syn::parse2(item.clone())) {
+        (Ok(method), _) => {
             let message = "a method without a body has nothing to cache; put the attribute on its implementations";
-            return syn::Error::new(method.sig.ident.span(), message);
+            return Err(syn::Error::new(method.sig.ident.span(), message));
         }
-        let is_function = item.clone().into_iter().any(|token| token.to_string() == "fn");
-        if is_function {
-            return error;
+        (_, Ok(Item::Impl(block))) => (block.impl_token.span(), "; put the attribute on methods"),
+        (_, Ok(Item::Trait(definition))) => {
+            (definition.trait_token.span(), "; put the attribute on methods that have a body")
         }
-        syn::Error::new_spanned(item, "only async functions can be cached")
-    })
+        (_, Ok(other)) => (other.span(), ""),
+        (_, Err(_)) => return Err(error),
+    };
+    Err(syn::Error::new(span, format!("only async functions can be cached{hint}")))
+}
+
+fn is_tagged_cache(attribute: &Attribute) -> bool {
+    attribute.path().segments.last().is_some_and(|last| last.ident == "tagged_cache")
 }
 
 impl ToTokens for CachedFn {
@@ -48,9 +62,12 @@ impl ToTokens for CachedFn {
             Future::Boxed => quote!(::std::boxed::Box::pin(async move { #cached })),
             Future::Opaque => quote!(async move { #cached }),
         };
+        let (outer, inner): (Vec<_>, Vec<_>) =
+            attrs.iter().partition(|attribute| matches!(attribute.style, AttrStyle::Outer));
         tokens.extend(quote! {
-            #(#attrs)*
+            #(#outer)*
             #vis #sig {
+                #(#inner)*
                 #body
             }
         });
@@ -60,35 +77,46 @@ impl ToTokens for CachedFn {
 impl CachedFn {
     fn cached_call(&self) -> TokenStream {
         let site = self.site();
-        let plan = self.plan();
+        let planned = self.plan();
+        // Written apart, so that they are the macro's own where the tokens around them have
+        // the span of something that may be wrong.
+        let call = quote!(__fragkeys_call);
+        let plan = quote!(__fragkeys_plan);
         let vary_on = self
             .vary_on
             .iter()
-            .map(|argument| quote_spanned!(argument.span()=> __fragkeys_call.vary_on(&#argument);));
+            .map(|argument| quote_spanned!(argument.span()=> #call.vary_on(&#argument);));
         let tags = self.tags.iter().map(|tag| {
             let tag = tag.to_tag();
-            quote!(__fragkeys_call.tag(#tag);)
+            quote!(#call.tag(#tag);)
         });
-        let timeout = self.timeout.as_ref().map(Timeout::to_setting);
-        let jitter = self.jitter.map(|share| quote!(__fragkeys_call.jitter(#share);));
+        let timeout = self.timeout.as_ref().map(|timeout| {
+            let duration = timeout.to_duration();
+            quote!(#call.timeout(#duration);)
+        });
+        let jitter = self.jitter.map(|share| quote!(#call.jitter(#share);));
         let cache_if = match &self.cache_if {
             Some(condition) => quote!(#condition),
             None => quote!(|_| true),
         };
         let body = self.body();
+        // The compiler blames the whole of it for a condition of the wrong type.
+        let answer = quote_spanned! {cache_if.span()=>
+            ::fragkeys::__private::run(#call, #plan, #cache_if, #body).await
+        };
         quote! {
             static __FRAGKEYS_SITE: ::fragkeys::__private::Site = #site;
-            let __fragkeys_plan = #plan;
-            let mut __fragkeys_call = ::fragkeys::__private::Call::new(
+            let #plan = #planned;
+            let mut #call = ::fragkeys::__private::Call::new(
                 &__FRAGKEYS_SITE,
                 ::fragkeys::__private::path_of(&|| ()),
-                &__fragkeys_plan,
+                &#plan,
             );
             #(#vary_on)*
             #(#tags)*
             #timeout
             #jitter
-            ::fragkeys::__private::run(__fragkeys_call, __fragkeys_plan, #cache_if, #body).await
+            #answer
         }
     }
 
@@ -125,39 +153,48 @@ impl CachedFn {
             Some(codec) => quote!(#codec),
             None => quote!(::fragkeys::__private::OfCache),
         };
-        let coded = quote_spanned!(output.span()=> coded);
+        let plan = quote_spanned! {output.span()=>
+            ::fragkeys::__private::Returns::<#output>::new().output().coded::<#codec, _>()
+        };
         quote! {{
             #[allow(unused_imports)]
             use ::fragkeys::__private::OutputOfAnythingElse as _;
-            ::fragkeys::__private::Returns::<#output>::new().output().#coded::<#codec, _>()
+            #plan
         }}
     }
 
     /// The user's body as a future that runs only if it is polled.
     fn body(&self) -> TokenStream {
         let block = &self.function.block;
+        let braces = block.brace_token.span.join();
         let output = &self.output;
         let returned = &self.function.sig.output;
+        // Never reached. It tells the compiler the type, so that a wrong one is reported in
+        // the body and not in generated code.
+        let typed = quote_spanned! {output.span()=>
+            #[allow(clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction, unreachable_code)]
+            if false {
+                let __fragkeys_output: #output = loop {};
+                return __fragkeys_output;
+            }
+        };
         match self.future {
             Future::Async => {
-                // Never reached. It tells the compiler the type, so that a wrong one is
-                // reported in the body and not in generated code.
-                let typed = quote_spanned! {output.span()=>
-                    #[allow(clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction, unreachable_code)]
-                    if false {
-                        let __fragkeys_output: #output = loop {};
-                        return __fragkeys_output;
-                    }
-                };
-                quote!(async move { #typed #block })
+                // In the user's braces, not around them: a pair within a pair is one too many
+                // for `unused_braces`.
+                let statements = &block.stmts;
+                let mut body = Group::new(Delimiter::Brace, quote!(#typed #(#statements)*));
+                body.set_span(braces);
+                quote!(async move #body)
             }
             // A closure keeps a `return` in the part before the future where it belongs.
             Future::Boxed => quote! {
                 async move { #[allow(clippy::redundant_closure_call)] (move || #returned #block)().await }
             },
-            Future::Opaque => quote! {
-                async move { #[allow(clippy::redundant_closure_call)] (move || #block)().await }
-            },
+            Future::Opaque => {
+                let awaited = quote_spanned!(braces=> (move || #block)().await);
+                quote!(async move { #typed #[allow(clippy::redundant_closure_call)] #awaited })
+            }
         }
     }
 }
@@ -167,9 +204,9 @@ impl TagSource {
     pub(crate) fn to_tag(&self) -> TokenStream {
         match self {
             TagSource::Template(template) => template.to_tag(),
-            TagSource::Expression(expression) => quote_spanned! {expression.span()=>
-                <_ as ::core::convert::Into<::fragkeys::Tag>>::into(#expression)
-            },
+            TagSource::Expression(expression) => {
+                quote_spanned!(expression.span()=> ::fragkeys::__private::tag(#expression))
+            }
         }
     }
 
@@ -183,19 +220,14 @@ impl TagSource {
 }
 
 impl Timeout {
-    fn to_setting(&self) -> TokenStream {
+    /// An expression of type `Duration`.
+    fn to_duration(&self) -> TokenStream {
         match self {
-            Timeout::Seconds(seconds) => {
-                quote!(__fragkeys_call.timeout(::core::time::Duration::from_secs(#seconds));)
-            }
-            Timeout::Expression(expression) => duration(expression),
+            Timeout::Seconds(seconds) => quote!(::core::time::Duration::from_secs(#seconds)),
+            Timeout::Expression(expression) => quote_spanned! {expression.span()=>
+                ::fragkeys::__private::Timeout::duration(#expression)
+            },
         }
-    }
-}
-
-fn duration(expression: &Expr) -> TokenStream {
-    quote_spanned! {expression.span()=>
-        __fragkeys_call.timeout(::fragkeys::__private::Timeout::duration(#expression));
     }
 }
 

@@ -37,13 +37,16 @@ pub(crate) fn invalidate(tokens: TokenStream) -> TokenStream {
 
 pub(crate) fn tag(tokens: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
-    let literal = mistakes.keep(syn::parse2::<LitStr>(tokens));
+    let literal = syn::parse2::<LitStr>(tokens).map_err(|error| {
+        syn::Error::new(error.span(), "`tag!` takes one template, as in `tag!(\"User:<user_id>\")`")
+    });
+    let literal = mistakes.keep(literal);
     let template = literal.and_then(|literal| mistakes.keep(Template::parse(literal)));
     match mistakes.unless_any(template) {
         Ok(template) => template.to_tag(),
         Err(errors) => quote! {{
             #errors
-            ::fragkeys::__private::TagText::default().into_tag()
+            ::fragkeys::Tag::global("")
         }},
     }
 }

@@ -33,8 +33,8 @@ mod template;
 /// | `jitter` | 0.0–1.0, the share of the timeout that is taken off at random | 0 |
 /// | `codec` | a codec type | the cache's |
 ///
-/// In a template, `<name>` and `{name}` stand for an argument or a path into one; `<<`, `>>`,
-/// `{{` and `}}` for the characters themselves. Values are escaped, so that one that holds a
+/// In a template, `<name>` and `{name}` stand for an argument or a path into one (`<type>` for
+/// `r#type`); `<<`, `>>`, `{{` and `}}` for the characters themselves. Values are escaped, so that one that holds a
 /// `:` stays one segment.
 ///
 /// What is cached: of `Result<T, E>` the `Ok` value, of anything else all of it, `None`

@@ -2,10 +2,11 @@
 
 use proc_macro2::{Ident, Span};
 use quote::ToTokens as _;
-use syn::{Expr, ExprArray, ExprLit, ExprUnary, ItemFn, Lit, LitStr, Member, Type, UnOp};
+use syn::ext::IdentExt as _;
+use syn::{Expr, ExprArray, ExprLit, ExprUnary, ItemFn, Lit, LitStr, Type, UnOp};
 
 use crate::diag::{Mistakes, did_you_mean, list};
-use crate::options::Options;
+use crate::options::{Options, example};
 use crate::signature::{self, Future};
 use crate::template::Template;
 
@@ -54,19 +55,23 @@ impl CachedFn {
             names: signature::bindings(&function.sig),
             has_receiver: function.sig.receiver().is_some(),
         };
+        // Of a `vary_on` that could not be read, the mistake in it says enough.
+        let are_options_read = mistakes.is_empty();
         let output = output(&function, mistakes);
         let vary_on = match options.vary_on {
             Some(written) => arguments.vary_on(written, mistakes),
-            None => arguments.all(mistakes),
+            None if are_options_read => arguments.all(mistakes),
+            None => Vec::new(),
         };
         let tags = options.tags.map(|written| arguments.tags(written, mistakes));
         let timeout = options.timeout.and_then(|written| mistakes.keep(timeout(written)));
-        let version = options.version.and_then(|written| mistakes.keep(version(&written)));
+        let version = options.version.and_then(|written| mistakes.keep(version(written)));
         let key_name =
-            options.key_name.and_then(|written| mistakes.keep(name("key_name", &written)));
+            options.key_name.and_then(|written| mistakes.keep(name("key_name", written)));
         let cache_name =
-            options.cache_name.and_then(|written| mistakes.keep(name("cache_name", &written)));
-        let jitter = options.jitter.and_then(|written| mistakes.keep(jitter(&written)));
+            options.cache_name.and_then(|written| mistakes.keep(name("cache_name", written)));
+        let jitter = options.jitter.and_then(|written| mistakes.keep(jitter(written)));
+        let cache_if = options.cache_if.and_then(|written| mistakes.keep(cache_if(written)));
         let (future, output) = output?;
         Some(CachedFn {
             function,
@@ -78,7 +83,7 @@ impl CachedFn {
             version,
             key_name,
             cache_name,
-            cache_if: options.cache_if,
+            cache_if,
             jitter,
             codec: options.codec,
         })
@@ -126,66 +131,96 @@ impl Arguments {
     }
 
     fn vary_on(&self, written: Expr, mistakes: &mut Mistakes) -> Vec<Expr> {
-        let Expr::Array(ExprArray { elems, .. }) = written else {
-            let text = written.to_token_stream();
-            mistakes.at(&written, format!("`vary_on` takes a list: write `vary_on = [{text}]`"));
-            return Vec::new();
-        };
-        for path in &elems {
+        let paths = mistakes.keep(elements("vary_on", written)).unwrap_or_default();
+        for path in &paths {
             match root(path) {
-                Some(root) => self.check(&root.to_string(), root.span(), mistakes),
+                Some(root) => self.check(root, root.span(), mistakes),
                 None => mistakes.at(
                     path,
                     "`vary_on` takes arguments and paths into them, such as `user_id`, `user.id` or `self.0`",
                 ),
             }
         }
-        elems.into_iter().collect()
+        paths
     }
 
     fn tags(&self, written: Expr, mistakes: &mut Mistakes) -> Vec<TagSource> {
-        let Expr::Array(ExprArray { elems, .. }) = written else {
-            let text = written.to_token_stream();
-            mistakes.at(&written, format!("`tags` takes a list: write `tags = [{text}]`"));
-            return Vec::new();
-        };
-        let tags = elems.into_iter().filter_map(|element| mistakes.keep(tag_source(element)));
-        let tags: Vec<TagSource> = tags.collect();
-        for tag in &tags {
+        let written = mistakes.keep(elements("tags", written)).unwrap_or_default();
+        let tags = written.into_iter().filter_map(|element| mistakes.keep(tag_source(element)));
+        let mut tags: Vec<TagSource> = tags.collect();
+        for tag in &mut tags {
             if let TagSource::Template(template) = tag {
                 let span = template.literal.span();
-                template.placeholders().for_each(|it| self.check(it.root(), span, mistakes));
+                for root in template.roots_mut() {
+                    match self.names.iter().find(|name| *name == root) {
+                        // Of a function that `macro_rules!` writes, the template may come from
+                        // one side and the argument from the other.
+                        Some(argument) => root.set_span(span.resolved_at(argument.span())),
+                        None => self.check(root, span, mistakes),
+                    }
+                }
             }
         }
         tags
     }
 
     /// Is this the name of an argument?
-    fn check(&self, name: &str, span: Span, mistakes: &mut Mistakes) {
+    fn check(&self, name: &Ident, span: Span, mistakes: &mut Mistakes) {
         let Arguments { function, names, has_receiver } = self;
         if name == "self" {
             if !has_receiver {
-                mistakes.at_span(span, format!("`{function}` has no `self`"));
+                mistakes.at_span(span, format!("`{function}` has no `self`: it is not a method"));
             }
             return;
         }
         if names.iter().any(|known| known == name) {
             return;
         }
-        let known = if names.is_empty() {
-            format!("`{function}` has no arguments with a name")
-        } else {
-            format!("its arguments are {}", list(names))
+        let known = match names.as_slice() {
+            [] => format!("`{function}` has no arguments with a name"),
+            [only] => format!("its argument is `{only}`"),
+            names => format!("its arguments are {}", list(names)),
         };
-        let hint = did_you_mean(name, names);
+        let is_hidden = |name: &Ident| name.to_string().starts_with("__arg");
+        let hint = match did_you_mean(&name.unraw().to_string(), names) {
+            Some(hint) => format!("; {hint}"),
+            None if names.iter().any(is_hidden) => {
+                "; `#[async_trait]` hides the names in a pattern: take the argument whole, \
+                 and write a path into it, such as `pair.0`"
+                    .to_owned()
+            }
+            None if *has_receiver => format!("; for a field, write `self.{name}`"),
+            None => String::new(),
+        };
         mistakes
             .at_span(span, format!("`{name}` is not an argument of `{function}`: {known}{hint}"));
     }
 }
 
+/// The elements of an option that is a list.
+fn elements(option: &str, written: Expr) -> syn::Result<Vec<Expr>> {
+    match ungrouped(written) {
+        Expr::Array(ExprArray { elems, .. }) => Ok(elems.into_iter().map(ungrouped).collect()),
+        other => {
+            let message = format!("`{option}` takes a list, as in {}", example(option));
+            Err(syn::Error::new_spanned(other, message))
+        }
+    }
+}
+
+/// An expression without the parentheses around it, and without the invisible ones in which a
+/// `macro_rules!` fragment arrives: a template in them is a template still.
+fn ungrouped(expression: Expr) -> Expr {
+    match expression {
+        Expr::Group(group) => ungrouped(*group.expr),
+        Expr::Paren(paren) => ungrouped(*paren.expr),
+        other => other,
+    }
+}
+
 /// An element of a list of tags: a template, or an expression that is `Into<Tag>`.
 pub(crate) fn tag_source(element: Expr) -> syn::Result<TagSource> {
-    match element {
+    match ungrouped(element) {
         Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => {
             Template::parse(literal).map(TagSource::Template)
         }
@@ -201,75 +236,87 @@ pub(crate) fn tag_source(element: Expr) -> syn::Result<TagSource> {
 fn root(path: &Expr) -> Option<&Ident> {
     match path {
         Expr::Path(path) if path.attrs.is_empty() => path.path.get_ident(),
-        Expr::Field(field) => match field.member {
-            Member::Named(_) | Member::Unnamed(_) => root(&field.base),
-        },
+        Expr::Field(field) => root(&field.base),
         _ => None,
     }
 }
 
 fn timeout(written: Expr) -> syn::Result<Timeout> {
-    let example = "write seconds, as in `timeout = 3600`, or a `Duration`, as in \
-                   `timeout = std::time::Duration::from_millis(500)`";
-    match &written {
+    let written = ungrouped(written);
+    let problem = match &written {
         Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) => match seconds.base10_parse() {
-            Ok(0) => Err(syn::Error::new(
-                seconds.span(),
-                "`timeout = 0` would never cache anything; leave the attribute off, or give a time",
-            )),
-            Ok(seconds) => Ok(Timeout::Seconds(seconds)),
-            Err(_) => {
-                Err(syn::Error::new(seconds.span(), format!("not a number of seconds; {example}")))
+            Ok(0) => {
+                let message = "`timeout = 0` would never cache anything; leave the attribute off, or give a time";
+                return Err(syn::Error::new(seconds.span(), message));
             }
+            Ok(seconds) => return Ok(Timeout::Seconds(seconds)),
+            Err(_) => format!("`{seconds}` is not a timeout"),
         },
-        Expr::Lit(literal) => {
-            Err(syn::Error::new_spanned(literal, format!("not a timeout; {example}")))
+        Expr::Lit(literal) => format!("`{}` is not a timeout", literal.to_token_stream()),
+        Expr::Unary(ExprUnary { op: UnOp::Neg(_), .. }) => {
+            "a timeout cannot be negative".to_owned()
         }
-        Expr::Unary(ExprUnary { op: UnOp::Neg(_), .. }) => Err(syn::Error::new_spanned(
-            written,
-            format!("a timeout cannot be negative; {example}"),
-        )),
-        _ => Ok(Timeout::Expression(written)),
-    }
+        _ => return Ok(Timeout::Expression(written)),
+    };
+    let message = format!(
+        "{problem}; write whole seconds, as in {}, or a `Duration`, as in \
+         `timeout = std::time::Duration::from_millis(500)`",
+        example("timeout")
+    );
+    Err(syn::Error::new_spanned(written, message))
 }
 
-fn version(written: &Expr) -> syn::Result<String> {
-    match written {
+fn version(written: Expr) -> syn::Result<String> {
+    match ungrouped(written) {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text.value()),
         Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => Ok(number.base10_digits().to_owned()),
         other => Err(syn::Error::new_spanned(
             other,
-            "`version` takes a string or an integer, as in `version = 2` or `version = \"2026-11\"`",
+            "`version` takes a literal string or integer, as in `version = 2` or `version = \"2026-11\"`",
         )),
     }
 }
 
-fn name(option: &str, written: &Expr) -> syn::Result<LitStr> {
-    match written {
+fn name(option: &str, written: Expr) -> syn::Result<LitStr> {
+    match ungrouped(written) {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value().is_empty() => {
-            Err(syn::Error::new(
-                text.span(),
-                format!("`{option}` is empty; leave it off for the default"),
-            ))
+            let message = format!("`{option}` is empty; leave it off for the default");
+            Err(syn::Error::new(text.span(), message))
         }
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text.clone()),
-        other => Err(syn::Error::new_spanned(
-            other,
-            format!("`{option}` takes a string, as in `{option} = \"sessions\"`"),
-        )),
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
+        other => {
+            let message = format!("`{option}` takes a literal string, as in {}", example(option));
+            Err(syn::Error::new_spanned(other, message))
+        }
     }
 }
 
-fn jitter(written: &Expr) -> syn::Result<f64> {
-    let share = match written {
+fn jitter(written: Expr) -> syn::Result<f64> {
+    let written = ungrouped(written);
+    let share = match &written {
         Expr::Lit(ExprLit { lit: Lit::Float(share), .. }) => share.base10_parse().ok(),
         Expr::Lit(ExprLit { lit: Lit::Int(share), .. }) => share.base10_parse().ok(),
         _ => None,
     };
     share.filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| {
-        syn::Error::new_spanned(
-            written,
-            "`jitter` is the share of the timeout to take off at random, from 0.0 to 1.0, as in `jitter = 0.1`",
-        )
+        let message = format!(
+            "`jitter` is the share of the timeout to take off at random, from 0.0 to 1.0, as in {}",
+            example("jitter")
+        );
+        syn::Error::new_spanned(written, message)
     })
+}
+
+/// What is surely no condition; the rest is checked by its type.
+fn cache_if(written: Expr) -> syn::Result<Expr> {
+    let problem = match &written {
+        Expr::Lit(_) => &written as &dyn quote::ToTokens,
+        Expr::Closure(closure) if closure.inputs.len() != 1 => &closure.inputs,
+        _ => return Ok(written),
+    };
+    let message = format!(
+        "`cache_if` takes a function of the value, as in {} or `cache_if = Option::is_some`",
+        example("cache_if")
+    );
+    Err(syn::Error::new_spanned(problem, message))
 }

@@ -21,35 +21,39 @@ pub(crate) struct Options {
     pub(crate) codec: Option<Type>,
 }
 
-const NAMES: [&str; 9] = [
-    "timeout",
-    "tags",
-    "vary_on",
-    "version",
-    "key_name",
-    "cache_name",
-    "cache_if",
-    "jitter",
-    "codec",
+/// Each option with an example of it, for messages.
+const EXAMPLES: [(&str, &str); 9] = [
+    ("timeout", "timeout = 3600"),
+    ("tags", "tags = [\"User:<user_id>\"]"),
+    ("vary_on", "vary_on = [user_id]"),
+    ("version", "version = 2"),
+    ("key_name", "key_name = \"profile\""),
+    ("cache_name", "cache_name = \"sessions\""),
+    ("cache_if", "cache_if = |value| !value.is_empty()"),
+    ("jitter", "jitter = 0.1"),
+    ("codec", "codec = fragkeys::Json"),
 ];
+
+/// How an option is written: an example, in quotes.
+pub(crate) fn example(option: &str) -> String {
+    let found = EXAMPLES.iter().find(|(name, _)| *name == option);
+    format!("`{}`", found.map_or(option, |(_, example)| example))
+}
 
 impl Options {
     pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> Options {
         let parse = |input: ParseStream<'_>| {
             let mut options = Options::default();
             while !input.is_empty() {
-                if let Err(error) = options.parse_one(input) {
+                let mut parsed = options.parse_one(input);
+                if parsed.is_ok() && !input.is_empty() && !input.peek(Token![,]) {
+                    parsed = Err(input.error("expected `,` between two options"));
+                }
+                if let Err(error) = parsed {
                     mistakes.add(error);
                     skip_option(input);
                 }
-                if !input.is_empty() {
-                    let comma: syn::Result<Token![,]> = input.parse();
-                    if let Err(error) = comma {
-                        mistakes.add(error);
-                        skip_option(input);
-                        let _: Option<Token![,]> = input.parse()?;
-                    }
-                }
+                input.parse::<Option<Token![,]>>()?;
             }
             Ok(options)
         };
@@ -58,19 +62,27 @@ impl Options {
     }
 
     fn parse_one(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
-        let name = input.call(Ident::parse_any)?;
+        let names = EXAMPLES.map(|(name, _)| name);
+        let Ok(name) = input.call(Ident::parse_any) else {
+            let message = format!(
+                "expected an option, such as {}; the options are {}",
+                example("timeout"),
+                list(&names)
+            );
+            return Err(input.error(message));
+        };
         let written = name.to_string();
-        if !NAMES.contains(&written.as_str()) {
-            let hint = did_you_mean(&written, &NAMES);
-            let hint =
-                if hint.is_empty() { format!("; the options are {}", list(&NAMES)) } else { hint };
-            return Err(syn::Error::new(name.span(), format!("unknown option `{written}`{hint}")));
-        }
-        if !input.peek(Token![=]) {
-            let message = format!("`{written}` needs a value: write `{written} = …`");
+        if !names.contains(&written.as_str()) {
+            let hint = did_you_mean(&written, &names)
+                .unwrap_or_else(|| format!("the options are {}", list(&names)));
+            let message = format!("unknown option `{written}`; {hint}");
             return Err(syn::Error::new(name.span(), message));
         }
-        input.parse::<Token![=]>()?;
+        let equals: Option<Token![=]> = input.parse()?;
+        if equals.is_none() || input.is_empty() || input.peek(Token![,]) {
+            let message = format!("`{written}` needs a value, as in {}", example(&written));
+            return Err(syn::Error::new(name.span(), message));
+        }
         match written.as_str() {
             "timeout" => set(&mut self.timeout, &name, input.parse()?),
             "tags" => set(&mut self.tags, &name, input.parse()?),
@@ -80,9 +92,17 @@ impl Options {
             "cache_name" => set(&mut self.cache_name, &name, input.parse()?),
             "cache_if" => set(&mut self.cache_if, &name, input.parse()?),
             "jitter" => set(&mut self.jitter, &name, input.parse()?),
-            _ => set(&mut self.codec, &name, input.parse()?),
+            _ => set(&mut self.codec, &name, codec(input)?),
         }
     }
+}
+
+/// `syn` would list the tokens that a type can begin with.
+fn codec(input: ParseStream<'_>) -> syn::Result<Type> {
+    let span = input.span();
+    input.parse().map_err(|_| {
+        syn::Error::new(span, format!("`codec` takes a type, as in {}", example("codec")))
+    })
 }
 
 fn set<T>(option: &mut Option<T>, name: &Ident, value: T) -> syn::Result<()> {

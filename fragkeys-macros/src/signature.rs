@@ -53,6 +53,10 @@ pub(crate) fn output(signature: &Signature) -> Option<(Future, Type)> {
         Type::ImplTrait(opaque) => {
             future_output(opaque.bounds.iter()).map(|output| (Future::Opaque, output))
         }
+        // `futures` and others name the type so.
+        Type::Path(boxed) if boxed.path.segments.last()?.ident == "BoxFuture" => {
+            first_argument(boxed).cloned().map(|output| (Future::Boxed, output))
+        }
         Type::Path(pinned) => {
             let boxed = sole_argument(pinned, "Pin")?;
             let Type::Path(boxed) = boxed else { return None };
@@ -109,6 +113,8 @@ pub(crate) fn borrowed_value(output: &Type) -> Option<&Type> {
         Type::Reference(_) => Some(output),
         Type::Path(path) => first_argument(path).and_then(borrowed_value),
         Type::Paren(inner) => borrowed_value(&inner.elem),
+        Type::Group(inner) => borrowed_value(&inner.elem),
+        Type::Array(array) => borrowed_value(&array.elem),
         Type::Tuple(tuple) => tuple.elems.iter().find_map(borrowed_value),
         _ => None,
     }

@@ -3,9 +3,10 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use proc_macro2::{Ident, Literal, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
-use syn::LitStr;
+use syn::ext::IdentExt as _;
+use syn::{Index, LitStr, Member};
 
 /// A template that is well-formed. What its placeholders mean is the model's business.
 pub(crate) struct Template {
@@ -20,20 +21,23 @@ enum Part {
 }
 
 /// A path such as `user_id`, `user.id` or `self.0`.
-pub(crate) struct Placeholder {
-    segments: Vec<String>,
+struct Placeholder {
+    root: Ident,
+    members: Vec<Member>,
 }
 
 impl Template {
     pub(crate) fn parse(literal: LitStr) -> syn::Result<Template> {
         let text = literal.value();
-        let parts = parts(&text).map_err(|message| syn::Error::new(literal.span(), message))?;
+        let span = literal.span();
+        let parts = parts(&text, span).map_err(|message| syn::Error::new(span, message))?;
         Ok(Template { literal, parts })
     }
 
-    pub(crate) fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::Placeholder(placeholder) => Some(placeholder),
+    /// The variables that the placeholders' paths begin with.
+    pub(crate) fn roots_mut(&mut self) -> impl Iterator<Item = &mut Ident> {
+        self.parts.iter_mut().filter_map(|part| match part {
+            Part::Placeholder(placeholder) => Some(&mut placeholder.root),
             Part::Text(_) => None,
         })
     }
@@ -45,47 +49,21 @@ impl Template {
         let parts = self.parts.iter().map(|part| match part {
             Part::Text(text) => quote_spanned!(span=> __fragkeys_text.literal(#text);),
             Part::Placeholder(placeholder) => {
-                let value = placeholder.to_expression(span);
+                let Placeholder { root, members } = placeholder;
                 quote_spanned! {span=>
-                    ::fragkeys::__private::placeholder(&mut __fragkeys_text, &#value);
+                    ::fragkeys::__private::placeholder(&mut __fragkeys_text, &#root #(.#members)*);
                 }
             }
         });
         quote_spanned! {span=> {
-            let mut __fragkeys_text = ::fragkeys::__private::TagText::default();
+            let mut __fragkeys_text: ::fragkeys::__private::TagText = ::core::default::Default::default();
             #(#parts)*
             __fragkeys_text.into_tag()
         }}
     }
 }
 
-impl Placeholder {
-    /// The variable that the path begins with.
-    pub(crate) fn root(&self) -> &str {
-        self.segments.first().map_or("", |root| root.as_str())
-    }
-
-    fn to_expression(&self, span: Span) -> TokenStream {
-        let mut segments = self.segments.iter().map(|segment| member(segment, span));
-        let root = segments.next();
-        quote_spanned!(span=> #root #(.#segments)*)
-    }
-}
-
-fn member(segment: &str, span: Span) -> TokenStream {
-    if let Ok(index) = segment.parse::<u32>() {
-        let mut index = Literal::u32_unsuffixed(index);
-        index.set_span(span);
-        return quote_spanned!(span=> #index);
-    }
-    let ident = match segment.strip_prefix("r#") {
-        Some(raw) => Ident::new_raw(raw, span),
-        None => Ident::new(segment, span),
-    };
-    quote_spanned!(span=> #ident)
-}
-
-fn parts(text: &str) -> Result<Vec<Part>, String> {
+fn parts(text: &str, span: Span) -> Result<Vec<Part>, String> {
     if text.trim().is_empty() {
         return Err("a tag needs a name; this one is empty".to_owned());
     }
@@ -130,7 +108,13 @@ fn parts(text: &str) -> Result<Vec<Part>, String> {
                  or write `{character}{character}` for the character itself"
             )
         })?;
-        parts.push(Part::Placeholder(placeholder(&path)?));
+        if path.trim().is_empty() {
+            return Err(format!(
+                "`{character}{close}` in `{text}` names no argument; write one in it, as in `<user_id>`, \
+                 or `{character}{character}` and `{close}{close}` for the characters themselves"
+            ));
+        }
+        parts.push(Part::Placeholder(placeholder(&path, span)?));
     }
     push_text(&mut parts, &mut plain);
     Ok(parts)
@@ -154,27 +138,38 @@ fn until(close: char, characters: &mut Peekable<Chars<'_>>) -> Option<String> {
     None
 }
 
-fn placeholder(path: &str) -> Result<Placeholder, String> {
-    let segments: Vec<String> = path.trim().split('.').map(|s| s.trim().to_owned()).collect();
-    let is_member = |(index, segment): (usize, &String)| {
-        let is_index = index > 0 && segment.parse::<u32>().is_ok();
-        is_index || is_identifier(segment, index == 0)
-    };
-    if segments.iter().enumerate().all(is_member) {
-        return Ok(Placeholder { segments });
+fn placeholder(path: &str, span: Span) -> Result<Placeholder, String> {
+    let mut segments = path.split('.').map(str::trim);
+    let root = segments.next().and_then(|root| identifier(root, span));
+    let members: Option<Vec<Member>> = segments.map(|segment| member(segment, span)).collect();
+    match (root, members) {
+        (Some(root), Some(members)) => Ok(Placeholder { root, members }),
+        _ => Err(format!(
+            "`{path}` is not a placeholder: it takes an argument or a path into one, such as `user_id`, \
+             `user.id` or `self.0`; for anything else, write a tag expression such as `Tag::new(\"User\", user.id())`"
+        )),
     }
-    Err(format!(
-        "`{path}` is not a placeholder: it takes an argument or a path into one, such as `user_id`, \
-         `user.id` or `self.0`; for anything else, write a tag expression such as `Tag::new(\"User\", user.id())`"
-    ))
 }
 
-fn is_identifier(text: &str, may_be_self: bool) -> bool {
-    match text {
-        "self" => may_be_self,
-        "_" | "Self" | "super" | "crate" => false,
-        _ => syn::parse_str::<Ident>(text).is_ok(),
+fn member(segment: &str, span: Span) -> Option<Member> {
+    match segment.parse() {
+        Ok(index) => Some(Member::Unnamed(Index { index, span })),
+        Err(_) => identifier(segment, span).filter(|name| name != "self").map(Member::Named),
     }
+}
+
+/// A variable or field. A keyword can only be a raw one: `<type>` is `r#type`.
+fn identifier(text: &str, span: Span) -> Option<Ident> {
+    let mut ident = syn::parse::Parser::parse_str(Ident::parse_any, text).ok()?;
+    let is_keyword = syn::parse_str::<Ident>(text).is_err();
+    match text {
+        "self" => {}
+        "_" | "Self" | "super" | "crate" => return None,
+        _ if is_keyword => ident = Ident::new_raw(text, span),
+        _ => {}
+    }
+    ident.set_span(span);
+    Some(ident)
 }
 
 /// As the runtime spells a tag: `\` escapes `:`, `\`, `=` and `*`; any other one is itself.

@@ -22,6 +22,27 @@ pub fn placeholder<Via, V: Part<Via> + ?Sized>(text: &mut TagText, value: &V) {
     value.put(text);
 }
 
+/// An expression in a list of tags: what is `Into<Tag>`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tag",
+    label = "not a tag",
+    note = "write a template, as in `\"User:<user_id>\"`, or a tag, as in `Tag::new(\"User\", user_id)`"
+)]
+pub trait IntoTag {
+    fn into_tag(self) -> Tag;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Into<Tag>> IntoTag for T {
+    fn into_tag(self) -> Tag {
+        self.into()
+    }
+}
+
+pub fn tag(tag: impl IntoTag) -> Tag {
+    tag.into_tag()
+}
+
 /// `invalidate!`: bumps in the cache that is used here.
 pub async fn invalidate(tags: Vec<Tag>) -> Result<Bumped, Error> {
     crate::global::cache().invalidate(tags).await

@@ -152,6 +152,7 @@ pub trait Cacheable<Via>: Sized {
 pub enum BySerde {}
 
 #[allow(private_interfaces)]
+#[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> Cacheable<BySerde> for T {
     fn encode<C: ChosenCodec>(&self, format: Format) -> Result<Vec<u8>, CodecError> {
         C::encode(format, self)
@@ -175,6 +176,7 @@ pub trait Never {
 }
 
 #[allow(private_interfaces)]
+#[diagnostic::do_not_recommend]
 impl<T: Never> Cacheable<ByNothing> for T {
     fn encode<C: ChosenCodec>(&self, _: Format) -> Result<Vec<u8>, CodecError> {
         T::never()
@@ -199,6 +201,7 @@ pub trait KeyPart<Via> {
     fn append(&self, bytes: &mut Vec<u8>) -> bool;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize + ?Sized> KeyPart<BySerde> for T {
     /// Says whether it could.
     fn append(&self, bytes: &mut Vec<u8>) -> bool {
@@ -206,6 +209,7 @@ impl<T: Serialize + ?Sized> KeyPart<BySerde> for T {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Never + ?Sized> KeyPart<ByNothing> for T {
     fn append(&self, _: &mut Vec<u8>) -> bool {
         T::never()
@@ -222,12 +226,14 @@ pub trait TagPart<Via> {
     fn put(&self, text: &mut crate::tag::TagText);
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: fmt::Display + ?Sized> TagPart<BySerde> for T {
     fn put(&self, text: &mut crate::tag::TagText) {
         text.placeholder(self);
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Never + ?Sized> TagPart<ByNothing> for T {
     fn put(&self, _: &mut crate::tag::TagText) {
         T::never()

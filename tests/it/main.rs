@@ -6,6 +6,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod attribute;
 mod codecs;
 mod config;
 mod contract;
@@ -16,4 +17,6 @@ mod invariants;
 mod round_trips;
 mod strangers;
 mod support;
+mod template;
 mod tidy;
+mod ui;

@@ -1,0 +1,5 @@
+use fragkeys::invalidate;
+
+fn main() {
+    let _future = invalidate!(42);
+}

@@ -1,0 +1,14 @@
+use fragkeys::tagged_cache;
+
+struct Profile(u64);
+
+type Answer = Result<Profile, std::io::Error>;
+
+#[tagged_cache(timeout = 60)]
+async fn profile(user_id: u64) -> Answer {
+    Ok(Profile(user_id))
+}
+
+fn main() {
+    let _future = profile(42);
+}

@@ -1,0 +1,5 @@
+use fragkeys::tag;
+
+fn main() {
+    let _tag = tag!("User", "Org");
+}
