@@ -124,6 +124,7 @@ impl CachedFn {
     fn site(&self) -> TokenStream {
         let key_name = optional(self.key_name.as_ref());
         let version = optional(self.version.as_ref());
+        let vary_on = self.vary_on.iter().map(|path| path.to_token_stream().to_string());
         let tags = self.tags.iter().map(TagSource::text);
         let cache_name = match &self.cache_name {
             Some(name) => quote!(#name),
@@ -139,6 +140,7 @@ impl CachedFn {
                 line: ::core::line!(),
                 key_name: #key_name,
                 version: #version,
+                vary_on: &[#(#vary_on),*],
                 tags: &[#(#tags),*],
                 cache_name: #cache_name,
                 instances: ::fragkeys::__private::Instances::new(),
@@ -154,7 +156,7 @@ impl CachedFn {
             None => quote!(::fragkeys::__private::OfCache),
         };
         let plan = quote_spanned! {output.span()=>
-            ::fragkeys::__private::Returns::<#output>::new().output().coded::<#codec, _>()
+            ::fragkeys::__private::Returns::<#output>::new().output().coded::<#codec>()
         };
         quote! {{
             #[allow(unused_imports)]

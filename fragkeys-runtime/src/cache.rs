@@ -37,9 +37,10 @@ struct Shared {
     bumps: Condition,
 }
 
-/// How long a tag must be kept to outlive an entry.
+/// How long a tag must be kept to outlive an entry, and the run that makes it.
 pub(crate) fn outliving(timeout: Duration) -> Duration {
-    timeout.saturating_mul(2)
+    const LONGEST_RUN: Duration = Duration::from_secs(3_600);
+    timeout.saturating_mul(2).max(LONGEST_RUN)
 }
 
 /// Whether one kind of operation works, so that only changes are logged.
@@ -54,6 +55,10 @@ pub(crate) struct Budget(Duration);
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const SLOWEST_RETRY: Duration = Duration::from_secs(1);
+const RETRY_PATIENCE: Duration = Duration::from_secs(1);
+const TAGS_PER_RETRY: usize = 500;
+/// How long the queue of a cache that nobody has any more is retried.
+const LAST_WILL: Duration = Duration::from_secs(60);
 
 impl Cache {
     pub(crate) fn new(name: String, settings: Settings, store: AnyStore) -> Self {
@@ -194,8 +199,12 @@ impl Cache {
         }
         // A bump may have failed while the function ran: its result may be from before.
         self.check_queue(identity)?;
+        // With no time left the store could not answer, and would seem to hang.
+        if budget.0 < Duration::from_millis(1) {
+            return Err(Error::new(ErrorKind::Timeout, "no time is left to store the value"));
+        }
         let started = Instant::now();
-        let answer = self.shared.store.put(place, entry, timeout, budget.0).await;
+        let answer = self.shared.store.put(identity, place, entry, timeout, budget.0).await;
         budget.spent_since(started);
         self.judge(&self.shared.writes, "storing", &answer);
         if answer.is_ok() {
@@ -257,8 +266,7 @@ impl Cache {
         // Without a runtime, the next call from within one starts it.
         let Ok(runtime) = Handle::try_current() else { return };
         if self.shared.queue.claim_retry() {
-            // The task ends with the cache's last owner: it holds the parts weakly.
-            let retry = Retry { shared: Arc::downgrade(&self.shared), has_job: true };
+            let retry = Retry { shared: self.shared.clone(), has_job: true };
             runtime.spawn(retry.run());
         }
     }
@@ -309,7 +317,7 @@ impl Drop for Unconfirmed<'_> {
 
 /// The task that retries queued bumps until none is left.
 struct Retry {
-    shared: std::sync::Weak<Shared>,
+    shared: Arc<Shared>,
     /// It is this task's job: given back when the task ends, however it does.
     has_job: bool,
 }
@@ -317,17 +325,30 @@ struct Retry {
 impl Retry {
     async fn run(mut self) {
         let mut pause = FIRST_RETRY;
+        let mut orphaned_since = None;
         while self.has_job {
             sleep(pause).await;
-            let Some(shared) = self.shared.upgrade() else { return };
-            pause = match shared.retry().await {
+            self.shared.queue.keep_retry();
+            pause = match self.shared.retry().await {
                 Ok(()) => FIRST_RETRY,
                 Err(_) => (pause * 2).min(SLOWEST_RETRY),
             };
-            if shared.queue.len() == 0 {
+            if self.shared.queue.len() == 0 {
                 // A bump that failed just now found the job taken; so look again after giving it back.
-                shared.queue.release_retry();
-                self.has_job = shared.queue.claim_retry();
+                self.shared.queue.release_retry();
+                self.has_job = self.shared.queue.claim_retry();
+            }
+            // Nobody else has this cache any more, and a store may never come back.
+            if Arc::strong_count(&self.shared) == 1 {
+                let since = *orphaned_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > LAST_WILL {
+                    warning!(
+                        "cache `{}` was dropped and its store is away: {} queued bumps are lost",
+                        self.shared.name,
+                        self.shared.queue.len()
+                    );
+                    return;
+                }
             }
         }
     }
@@ -336,22 +357,24 @@ impl Retry {
 /// Also when the runtime ends: the next call, in another one, takes over.
 impl Drop for Retry {
     fn drop(&mut self) {
-        if self.has_job
-            && let Some(shared) = self.shared.upgrade()
-        {
-            shared.queue.release_retry();
+        if self.has_job {
+            self.shared.queue.release_retry();
         }
     }
 }
 
 impl Shared {
+    /// Sends the queued bumps, some at a time: one that goes through is settled, whatever
+    /// becomes of the others. Nobody waits for this, so it may take longer than a call.
     async fn retry(&self) -> Result<(), Error> {
-        let queued = self.queue.all();
-        let tags: Vec<Tag> = queued.iter().map(|(tag, _)| tag.clone()).collect();
-        self.store.bump(&tags, self.settings.operation_timeout).await?;
-        self.queue.settle(&queued);
-        tags.iter().for_each(|_| self.counters.bumped.add());
-        notice!("cache `{}`: {} queued bumps went through", self.name, tags.len());
+        let patience = self.settings.operation_timeout.max(RETRY_PATIENCE);
+        for queued in self.queue.all().chunks(TAGS_PER_RETRY) {
+            let tags: Vec<Tag> = queued.iter().map(|(tag, _)| tag.clone()).collect();
+            self.store.bump(&tags, patience).await?;
+            self.queue.settle(queued);
+            tags.iter().for_each(|_| self.counters.bumped.add());
+            notice!("cache `{}`: {} queued bumps went through", self.name, tags.len());
+        }
         Ok(())
     }
 }

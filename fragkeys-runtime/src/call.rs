@@ -1,5 +1,6 @@
 //! One cached call, from top to bottom.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -8,14 +9,15 @@ use std::time::Duration;
 use crate::cache::{Budget, Cache};
 use crate::codec::{CodecError, Format};
 use crate::config::LONGEST_TIMEOUT;
-use crate::encode::append_text;
+use crate::encode::{self, append_text};
 use crate::envelope;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::global;
 use crate::key::{Identity, Place, key_base};
 use crate::log::warning;
 use crate::outcome::{Outcome, Report};
-use crate::site::{Instance, Site};
+use crate::site::{Instance, Path, Site};
+use crate::store::Found;
 use crate::tag::Tag;
 use crate::value::{KeyPart, Ops, Plan, Reading};
 
@@ -32,7 +34,7 @@ pub struct Call {
 }
 
 impl Call {
-    pub fn new<R, T>(site: &'static Site, path: &'static str, plan: &Plan<R, T>) -> Self {
+    pub fn new<R, T>(site: &'static Site, path: Path, plan: &Plan<R, T>) -> Self {
         Call {
             site,
             instance: site.instance(path, plan.ops.reading.find_shape),
@@ -45,8 +47,8 @@ impl Call {
     }
 
     /// Makes the answer depend on an argument.
-    pub fn vary_on<Via, A: KeyPart<Via> + ?Sized>(&mut self, argument: &A) {
-        self.has_unencodable |= !argument.append(&mut self.arguments);
+    pub fn vary_on<A: KeyPart + ?Sized>(&mut self, argument: &A) {
+        self.has_unencodable |= encode::append(argument, &mut self.arguments).is_err();
     }
 
     pub fn tag(&mut self, tag: impl Into<Tag>) {
@@ -101,12 +103,7 @@ fn request<T>(call: Call, reading: &Reading<T>) -> Result<Request, (Arc<str>, Pr
         return refuse(Problem::Unencodable, text.to_owned());
     }
     if let Some(twin) = &instance.twin {
-        let text = format!(
-            "the function at {}:{} has the same path, arguments and return type as the one at {twin}, \
-             so one would read the other's entries; give one of them another `key_name`",
-            call.site.file, call.site.line
-        );
-        return refuse(Problem::Twin, text);
+        return refuse(Problem::Twin, twin.clone());
     }
     let cache = match global::cache_for(call.site.cache_name) {
         Ok(cache) => cache,
@@ -174,6 +171,7 @@ where
     {
         let outcome = match request.put(&place, entry, &mut budget).await {
             Ok(()) => Outcome::Miss,
+            Err(error) if error.kind() == ErrorKind::TooLarge => Outcome::NotStored,
             Err(_) => Outcome::Bypass,
         };
         report.tell(outcome);
@@ -181,9 +179,11 @@ where
     (plan.join)(value)
 }
 
-pub(crate) enum Looked<T> {
-    Hit(T),
-    Miss(Place),
+/// What a look found.
+pub(crate) struct Looked<T> {
+    pub(crate) value: Option<T>,
+    /// Where a value belongs under the versions of the look.
+    pub(crate) place: Place,
 }
 
 impl Request {
@@ -192,23 +192,33 @@ impl Request {
         reading: &Reading<T>,
         budget: &mut Budget,
     ) -> Result<Looked<T>, Error> {
-        let found = self.cache.look(&self.identity, self.timeout, budget).await?;
-        let place = self.sealed(found.place);
-        let Some(entry) = found.entry else {
-            return Ok(Looked::Miss(place));
-        };
-        let decoded = envelope::open(&entry, &place.address)
-            .map(|payload| (reading.decode)(self.cache.format(), payload));
-        if let Some(Ok(value)) = decoded {
-            return Ok(Looked::Hit(value));
+        let Found { place, entry } = self.cache.look(&self.identity, self.timeout, budget).await?;
+        let value = entry.and_then(|entry| self.open(&place, reading, &entry));
+        Ok(Looked { value, place })
+    }
+
+    /// The value of an entry that is this call's and can be read.
+    fn open<T>(&self, place: &Place, reading: &Reading<T>, entry: &[u8]) -> Option<T> {
+        let payload = envelope::open(entry, &self.address(place));
+        let value = payload.map(|payload| (reading.decode)(self.cache.format(), payload));
+        if let Some(Ok(value)) = value {
+            return Some(value);
         }
         self.cache.counters().rejected.add();
-        if let Some(Err(error)) = decoded {
+        if let Some(Err(error)) = value {
             warn_once(&self.name, Problem::Undecodable, || {
                 format!("an entry cannot be decoded: {error}; the function runs instead")
             });
         }
-        Ok(Looked::Miss(place))
+        None
+    }
+
+    /// What an entry at this place must have been sealed for.
+    fn address<'a>(&self, place: &'a Place) -> Cow<'a, [u8]> {
+        if self.sealed_with.is_empty() {
+            return Cow::Borrowed(&place.address);
+        }
+        Cow::Owned([&place.address[..], &self.sealed_with].concat())
     }
 
     /// The value; or where to store one, and what time is left for it, unless that is in vain.
@@ -220,12 +230,12 @@ impl Request {
         let counters = self.cache.counters();
         let mut budget = self.cache.budget();
         match self.look(reading, &mut budget).await {
-            Ok(Looked::Hit(value)) => {
+            Ok(Looked { value: Some(value), .. }) => {
                 counters.hits.add();
                 report.tell(Outcome::Hit);
                 Ok(value)
             }
-            Ok(Looked::Miss(place)) => {
+            Ok(Looked { value: None, place }) => {
                 counters.misses.add();
                 report.tell(Outcome::NotStored);
                 Err(Some((place, budget)))
@@ -236,17 +246,6 @@ impl Request {
                 Err(None)
             }
         }
-    }
-
-    /// Where the entry belongs under the present versions.
-    pub(crate) async fn place(&self, budget: &mut Budget) -> Result<Place, Error> {
-        let found = self.cache.look(&self.identity, self.timeout, budget).await?;
-        Ok(self.sealed(found.place))
-    }
-
-    fn sealed(&self, mut place: Place) -> Place {
-        place.address.extend_from_slice(&self.sealed_with);
-        place
     }
 
     /// This request, if the codec can read values of the type at all. If not, a look would
@@ -269,7 +268,7 @@ impl Request {
         value: &T,
     ) -> Result<Vec<u8>, Unstorable> {
         let sealed = encode_checked(ops, self.cache.format(), value).and_then(|payload| {
-            let entry = envelope::seal(&place.address, &payload, self.timeout);
+            let entry = envelope::seal(&self.address(place), &payload, self.timeout);
             let limit = self.cache.max_entry_bytes();
             match entry {
                 Some(entry) if entry.len() <= limit => Ok(entry),
@@ -332,10 +331,12 @@ impl fmt::Display for Unstorable {
 /// A codec refuses what it is known to read back as something else. For what is not known,
 /// the first value of each type is decoded before it is stored.
 fn encode_checked<T>(ops: &Ops<T>, format: Format, value: &T) -> Result<Vec<u8>, Unstorable> {
-    static PROVEN: LazyLock<Mutex<HashSet<(u128, &'static str)>>> = LazyLock::new(Mutex::default);
+    type Proven = Mutex<HashSet<(&'static str, u128, &'static str)>>;
+    static PROVEN: LazyLock<Proven> = LazyLock::new(Proven::default);
     let reading = &ops.reading;
     let payload = (ops.encode)(format, value).map_err(Unstorable::CodecRefused)?;
-    let proof = (reading.shape().fingerprint, (reading.codec)(format));
+    let name = std::any::type_name::<T>();
+    let proof = (name, reading.shape().fingerprint, (reading.codec)(format));
     let lock = || PROVEN.lock().unwrap_or_else(PoisonError::into_inner);
     if !lock().contains(&proof) {
         (reading.decode)(format, &payload).map_err(Unstorable::NotReadBack)?;

@@ -1,5 +1,6 @@
 //! Entries by hand, for what is not a function.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place};
 use crate::outcome::Report;
 use crate::tag::Tag;
-use crate::value::{BySerde, Ops, Plan, Reading, Returns};
+use crate::value::{Ops, Plan, Reading, Returns};
 
 /// One entry of a cache, named, tagged, read and written by hand.
 ///
@@ -36,7 +37,6 @@ use crate::value::{BySerde, Ops, Plan, Reading, Returns};
 ///
 /// Two entries are one if their names, groups and tags (in whatever order) are. An entry
 /// that was written as another type is a miss.
-#[derive(Debug)]
 #[must_use = "an entry does nothing until it is read or written"]
 pub struct Entry {
     cache: Cache,
@@ -44,7 +44,7 @@ pub struct Entry {
     group: Option<String>,
     tags: Vec<Tag>,
     timeout: Option<Duration>,
-    /// Where the last `get` looked in vain: a `set` that follows writes there (I1).
+    /// Where the last `get` looked: a `set` that follows writes there (I1).
     looked_at: Mutex<Option<Place>>,
 }
 
@@ -98,38 +98,41 @@ impl Entry {
         let reading = Reading::<T>::of_cache();
         let request = self.request(&reading);
         let mut budget = self.cache.budget();
-        match request.look(&reading, &mut budget).await? {
-            Looked::Hit(value) => {
-                self.cache.counters().hits.add();
-                Ok(Some(value))
-            }
-            Looked::Miss(place) => {
-                self.cache.counters().misses.add();
-                *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
-                Ok(None)
-            }
+        let Looked { value, place } = request.look(&reading, &mut budget).await?;
+        *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+        let counters = self.cache.counters();
+        if value.is_some() {
+            counters.hits.add()
+        } else {
+            counters.misses.add()
         }
+        Ok(value)
     }
 
     /// Stores a value.
     ///
-    /// After a [`get`](Self::get) of this `Entry` that found nothing, it is stored under the
-    /// versions which that `get` read, so a bump in between makes it unreachable. Without
-    /// one, under the versions of now: then the value must not be older than this call.
-    /// Where it can, use [`get_or_set_with`](Self::get_or_set_with).
+    /// The first `set` after a [`get`](Self::get) of this `Entry` stores under the versions
+    /// which that `get` read, so a bump in between makes the value unreachable. Without one,
+    /// under the versions of now: then the value must not be older than this call. Where you
+    /// can, use [`get_or_set_with`](Self::get_or_set_with).
+    ///
+    /// So an `Entry` is for one task at a time: of two that `get` and `set` through one, the
+    /// first to `set` takes the versions of the last to `get`. Make another; it is cheap.
+    ///
+    /// With a timeout below a millisecond nothing is stored.
     ///
     /// # Errors
     ///
     /// If the store fails; [`ErrorKind::Codec`] if the cache's codec cannot hold the value,
     /// [`ErrorKind::TooLarge`] if it is above `max_entry_bytes`.
     pub async fn set<T: Serialize + DeserializeOwned>(&self, value: &T) -> Result<(), Error> {
-        let ops = Ops::<T>::new::<OfCache, BySerde>();
+        let ops = Ops::<T>::new::<OfCache>();
         let request = self.request(&ops.reading);
         let mut budget = self.cache.budget();
         let looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).take();
         let place = match looked_at {
             Some(place) => place,
-            None => request.place(&mut budget).await?,
+            None => self.place(&mut budget).await?,
         };
         let entry = request.seal(&place, &ops, value)?;
         request.put(&place, entry, &mut budget).await
@@ -155,7 +158,7 @@ impl Entry {
         Fut: Future<Output = T>,
     {
         use crate::value::OutputOfAnythingElse as _;
-        self.answer(Returns::<T>::new().output().coded::<OfCache, BySerde>(), make).await
+        self.answer(Returns::<T>::new().output().coded::<OfCache>(), make).await
     }
 
     /// The value, or what the closure gives: an `Ok` is stored, an `Err` is only returned.
@@ -169,7 +172,7 @@ impl Entry {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.answer(Returns::<Result<T, E>>::new().output().coded::<OfCache, BySerde>(), make).await
+        self.answer(Returns::<Result<T, E>>::new().output().coded::<OfCache>(), make).await
     }
 
     /// The key of the entry under the present versions of its tags, for a look with `redis-cli`.
@@ -222,6 +225,17 @@ impl Entry {
 
     fn timeout_or_default(&self) -> Duration {
         self.timeout.unwrap_or_else(|| self.cache.default_timeout()).min(LONGEST_TIMEOUT)
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("name", &self.name)
+            .field("group", &self.group)
+            .field("tags", &self.tags)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 

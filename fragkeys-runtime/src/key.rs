@@ -28,12 +28,7 @@ impl Identity {
             address.extend_from_slice(&version.to_le_bytes());
         }
         let key = format!("{}:{:032x}", self.key_base, xxh3_128(&address));
-        Place {
-            key,
-            address,
-            #[cfg(feature = "redis")]
-            seeded: Vec::new(),
-        }
+        Place { key, address }
     }
 }
 
@@ -42,10 +37,6 @@ impl Identity {
 pub(crate) struct Place {
     pub(crate) key: String,
     pub(crate) address: Vec<u8>,
-    /// Tags that had no version until the look that found this place. They are kept for
-    /// long only once an entry is stored here: callers who make up names store nothing.
-    #[cfg(feature = "redis")]
-    pub(crate) seeded: Vec<Tag>,
 }
 
 /// How the keys of all entries of one function, or of one name, begin.

@@ -3,23 +3,22 @@
 
 pub use crate::call::{Call, run};
 pub use crate::codec::OfCache;
-pub use crate::site::{Instances, Site};
+pub use crate::site::{Instances, Path, Site};
 pub use crate::tag::TagText;
 pub use crate::value::{Fallible, KeyPart, OutputOfAnythingElse, Plan, Returns, TagPart, Whole};
 
 use crate::error::Error;
 use crate::tag::{Bumped, Tag};
-use crate::value::TagPart as Part;
 use std::time::Duration;
 
 /// The path of the function in which a closure stands, with all generic arguments.
-pub fn path_of<F>(_: &F) -> &'static str {
-    std::any::type_name::<F>()
+pub fn path_of<F>(_: &F) -> Path {
+    Path { name: std::any::type_name::<F>(), id: typeid::of::<F>() }
 }
 
 /// A template's placeholder.
-pub fn placeholder<Via, V: Part<Via> + ?Sized>(text: &mut TagText, value: &V) {
-    value.put(text);
+pub fn placeholder<V: TagPart + ?Sized>(text: &mut TagText, value: &V) {
+    text.placeholder(value);
 }
 
 /// An expression in a list of tags: what is `Into<Tag>`.

@@ -1,8 +1,9 @@
 //! Bumps that the store did not confirm: kept, bounded, and retried until it has them (I6).
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::log::warning;
 use crate::tag::Tag;
@@ -13,7 +14,8 @@ pub(crate) struct BumpQueue {
     /// The number of waiting tags, so that calls look without a lock while there is none.
     len: AtomicUsize,
     capacity: usize,
-    is_retried: AtomicBool,
+    /// When the task that retries last showed up; `None` while there is none.
+    retried: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -33,7 +35,7 @@ impl BumpQueue {
             waiting: Mutex::default(),
             len: AtomicUsize::new(0),
             capacity,
-            is_retried: AtomicBool::new(false),
+            retried: Mutex::default(),
         }
     }
 
@@ -90,13 +92,32 @@ impl BumpQueue {
         tags.iter().filter_map(turn_of).collect()
     }
 
-    /// Takes the job of retrying, if nobody has it.
+    /// Takes the job of retrying, if nobody has it, or who has it does not show up: its
+    /// runtime may exist and not be driven.
     pub(crate) fn claim_retry(&self) -> bool {
-        self.len() > 0 && !self.is_retried.swap(true, Ordering::AcqRel)
+        const ABSENT: Duration = Duration::from_secs(5);
+        if self.len() == 0 {
+            return false;
+        }
+        let mut retried = self.lock_retried();
+        let is_free = retried.is_none_or(|last| last.elapsed() > ABSENT);
+        if is_free {
+            *retried = Some(Instant::now());
+        }
+        is_free
+    }
+
+    /// Says that the job is being done.
+    pub(crate) fn keep_retry(&self) {
+        *self.lock_retried() = Some(Instant::now());
     }
 
     pub(crate) fn release_retry(&self) {
-        self.is_retried.store(false, Ordering::Release);
+        *self.lock_retried() = None;
+    }
+
+    fn lock_retried(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.retried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

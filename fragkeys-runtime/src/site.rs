@@ -1,6 +1,8 @@
 //! One annotated function: what is known of it before a call, worked out once.
 
+use std::any::TypeId;
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 
 use xxhash_rust::xxh3::xxh3_128;
@@ -17,6 +19,8 @@ pub struct Site {
     /// Stands for the path, if the user gave one.
     pub key_name: Option<&'static str>,
     pub version: Option<&'static str>,
+    /// The arguments that the result depends on, as they were written.
+    pub vary_on: &'static [&'static str],
     pub tags: &'static [&'static str],
     pub cache_name: &'static str,
     pub instances: Instances,
@@ -33,30 +37,29 @@ impl Instances {
     }
 }
 
-/// A function with its generic arguments.
+/// A function with its generic arguments, as the type of a closure in its body tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Path {
+    /// The function's path with the impl's type and all generic arguments filled in.
+    pub name: &'static str,
+    /// Tells two types of one name apart, in this process.
+    pub id: TypeId,
+}
+
 #[derive(Debug)]
 pub(crate) struct Instance {
-    /// The type name of a closure in the body: the function's path with the impl's type
-    /// and all generic arguments filled in.
-    path: &'static str,
-    shape_of: fn() -> Shape,
+    id: TypeId,
     /// Stands for all that does not change from call to call.
     pub(crate) fingerprint: u128,
     /// For keys and messages: the path without generic arguments, or `key_name`.
     pub(crate) name: Arc<str>,
-    /// Another function has the same identity, so this one is not cached.
+    /// Why this one is not cached: another has the same identity.
     pub(crate) twin: Option<String>,
 }
 
 impl Site {
-    pub(crate) fn instance(
-        &'static self,
-        path: &'static str,
-        shape_of: fn() -> Shape,
-    ) -> Arc<Instance> {
-        let is_it = |instance: &&Arc<Instance>| {
-            std::ptr::fn_addr_eq(instance.shape_of, shape_of) && instance.path == path
-        };
+    pub(crate) fn instance(&'static self, path: Path, shape_of: fn() -> Shape) -> Arc<Instance> {
+        let is_it = |instance: &&Arc<Instance>| instance.id == path.id;
         let instances = self.instances.0.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(instance) = instances.iter().find(is_it) {
             return instance.clone();
@@ -72,43 +75,61 @@ impl Site {
         fresh
     }
 
-    fn work_out(&'static self, path: &'static str, shape_of: fn() -> Shape) -> Instance {
-        let path_of_function = path.trim_end_matches("::{{closure}}");
+    fn work_out(&'static self, path: Path, shape_of: fn() -> Shape) -> Instance {
+        let path_of_function = path.name.trim_end_matches("::{{closure}}");
+        let arguments = generic_arguments(path_of_function);
         let mut bytes = b"function".to_vec();
         match self.key_name {
-            Some(name) => {
-                append_text(name, &mut bytes);
-                append_text(&generic_arguments(path_of_function), &mut bytes);
-            }
-            None => {
-                append_text(self.package, &mut bytes);
-                append_text(path_of_function, &mut bytes);
-            }
+            Some(name) => append_texts(&[name, &arguments], &mut bytes),
+            None => append_texts(&[self.package, path_of_function, ""], &mut bytes),
         }
-        bytes.push(u8::from(self.key_name.is_some()));
-        bytes.push(u8::from(self.version.is_some()));
-        append_text(self.version.unwrap_or_default(), &mut bytes);
-        bytes.extend_from_slice(&(self.tags.len() as u64).to_le_bytes());
-        self.tags.iter().for_each(|tag| append_text(tag, &mut bytes));
+        if arguments.contains("{{") {
+            // A closure, or a type that is local to one: its name does not tell it from the
+            // next one, its id does, for as long as the program is built alike.
+            bytes.extend_from_slice(&number_of(path.id).to_le_bytes());
+        }
+        append_texts(self.version.as_slice(), &mut bytes);
+        append_texts(self.vary_on, &mut bytes);
+        append_texts(self.tags, &mut bytes);
         bytes.extend_from_slice(&remembered(shape_of).fingerprint.to_le_bytes());
         let fingerprint = xxh3_128(&bytes);
         let name = match self.key_name {
             Some(name) => name.into(),
             None => without_generic_arguments(path_of_function).into(),
         };
-        let twin = self.twin(fingerprint);
-        Instance { path, shape_of, fingerprint, name, twin }
+        let twin = self.twin(path.id, fingerprint);
+        Instance { id: path.id, fingerprint, name, twin }
     }
 
     /// Another function with this identity: two of one path (inside of two blocks of one
-    /// function) or of one `key_name`, alike in all the rest.
-    fn twin(&'static self, fingerprint: u128) -> Option<String> {
-        static OWNERS: LazyLock<Mutex<HashMap<u128, &'static Site>>> =
-            LazyLock::new(Mutex::default);
+    /// function), of one `key_name`, or with generic arguments of one name.
+    fn twin(&'static self, id: TypeId, fingerprint: u128) -> Option<String> {
+        type Owners = Mutex<HashMap<u128, (TypeId, &'static Site)>>;
+        static OWNERS: LazyLock<Owners> = LazyLock::new(Owners::default);
         let mut owners = OWNERS.lock().unwrap_or_else(PoisonError::into_inner);
-        let owner = *owners.entry(fingerprint).or_insert(self);
-        (!std::ptr::eq(owner, self)).then(|| format!("{}:{}", owner.file, owner.line))
+        let (owner, at) = *owners.entry(fingerprint).or_insert((id, self));
+        (owner != id).then(|| {
+            format!(
+                "the function at {}:{} has the same path, arguments and return type as the one at \
+                 {}:{}, so one would read the other's entries; give one of them another `key_name`, \
+                 or its generic arguments other names",
+                self.file, self.line, at.file, at.line
+            )
+        })
     }
+}
+
+/// A type's id as a number that is the same in each process of one build.
+fn number_of(id: TypeId) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Appends texts so that no two different rows of them look alike.
+fn append_texts(texts: &[&str], bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(&(texts.len() as u64).to_le_bytes());
+    texts.iter().for_each(|text| append_text(text, bytes));
 }
 
 /// `a::Foo<u8>::load<3>` without `<u8>` and `<3>`; the brackets of `<T as Trait>` stay.

@@ -50,9 +50,10 @@ pub(crate) trait Store {
         patience: Duration,
     ) -> impl Future<Output = Result<Vec<Version>, Error>> + Send;
 
-    /// Keeps an entry for `timeout`, and the tags that were seeded for it for longer.
+    /// Keeps an entry for `timeout`, and its tags for longer than that.
     fn put(
         &self,
+        identity: &Identity,
         place: &Place,
         entry: Vec<u8>,
         timeout: Duration,
@@ -110,12 +111,13 @@ impl Store for AnyStore {
 
     async fn put(
         &self,
+        identity: &Identity,
         place: &Place,
         entry: Vec<u8>,
         timeout: Duration,
         patience: Duration,
     ) -> Result<(), Error> {
-        each_store!(self, store => store.put(place, entry, timeout, patience))
+        each_store!(self, store => store.put(identity, place, entry, timeout, patience))
     }
 
     async fn remove(&self, key: &str, patience: Duration) -> Result<bool, Error> {

@@ -11,7 +11,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::{ChosenCodec, CodecError, Format, OfCache};
-use crate::encode;
 use crate::shape::{Shape, remembered, shape_of};
 
 /// A function that returns `R`.
@@ -51,22 +50,22 @@ impl<R> OutputOfAnythingElse for Returns<R> {
 }
 
 impl<R> Whole<R> {
-    pub fn coded<C, Via>(self) -> Plan<R, R>
+    pub fn coded<C>(self) -> Plan<R, R>
     where
         C: ChosenCodec,
-        R: Cacheable<Via>,
+        R: Cacheable,
     {
-        Plan { split: Ok, join: |value| value, ops: Ops::new::<C, Via>() }
+        Plan { split: Ok, join: |value| value, ops: Ops::new::<C>() }
     }
 }
 
 impl<T, E> Fallible<T, E> {
-    pub fn coded<C, Via>(self) -> Plan<Result<T, E>, T>
+    pub fn coded<C>(self) -> Plan<Result<T, E>, T>
     where
         C: ChosenCodec,
-        T: Cacheable<Via>,
+        T: Cacheable,
     {
-        Plan { split: |output| output.map_err(Err), join: Ok, ops: Ops::new::<C, Via>() }
+        Plan { split: |output| output.map_err(Err), join: Ok, ops: Ops::new::<C>() }
     }
 }
 
@@ -95,19 +94,19 @@ pub(crate) struct Reading<T> {
 }
 
 impl<T> Ops<T> {
-    pub(crate) fn new<C, Via>() -> Self
+    pub(crate) fn new<C>() -> Self
     where
         C: ChosenCodec,
-        T: Cacheable<Via>,
+        T: Cacheable,
     {
         Ops {
             reading: Reading {
-                decode: T::decode::<C>,
+                decode: C::decode,
                 codec: C::name,
                 is_self_describing: C::is_self_describing,
-                find_shape: T::shape,
+                find_shape: shape_of::<T>,
             },
-            encode: |format, value| value.encode::<C>(format),
+            encode: C::encode,
         }
     }
 }
@@ -131,111 +130,38 @@ impl<T> Reading<T> {
     }
 }
 
-/// Values that can be stored: `Serialize + DeserializeOwned`.
+/// Values that can be stored.
 ///
-/// `Via` has two blanket implementations, one of which never applies. With only one, the
-/// compiler would report what that one lacks, in serde's words; with two, it reports this
-/// trait, in ours.
+/// The blanket implementation is not recommended to the compiler, here and below: so it
+/// reports the lack of this trait, in our words, and not that of a serde trait behind it.
 #[diagnostic::on_unimplemented(
     message = "a cached function cannot return `{Self}`: it cannot be stored",
     label = "cannot be stored and read back",
     note = "the value (of a `Result`, the `Ok` value) must own its data and implement `serde::Serialize` and `serde::Deserialize`"
 )]
-#[allow(private_interfaces)]
-pub trait Cacheable<Via>: Sized {
-    fn encode<C: ChosenCodec>(&self, format: Format) -> Result<Vec<u8>, CodecError>;
-    fn decode<C: ChosenCodec>(format: Format, bytes: &[u8]) -> Result<Self, CodecError>;
-    fn shape() -> Shape;
-}
+pub trait Cacheable: Serialize + DeserializeOwned {}
 
-/// The implementation that applies.
-pub enum BySerde {}
-
-#[allow(private_interfaces)]
 #[diagnostic::do_not_recommend]
-impl<T: Serialize + DeserializeOwned> Cacheable<BySerde> for T {
-    fn encode<C: ChosenCodec>(&self, format: Format) -> Result<Vec<u8>, CodecError> {
-        C::encode(format, self)
-    }
+impl<T: Serialize + DeserializeOwned> Cacheable for T {}
 
-    fn decode<C: ChosenCodec>(format: Format, bytes: &[u8]) -> Result<Self, CodecError> {
-        C::decode(format, bytes)
-    }
-
-    fn shape() -> Shape {
-        shape_of::<T>()
-    }
-}
-
-/// The implementation that never applies: nothing is [`Never`].
-pub enum ByNothing {}
-
-/// Has no implementation.
-pub trait Never {
-    fn never<A>() -> A;
-}
-
-#[allow(private_interfaces)]
-#[diagnostic::do_not_recommend]
-impl<T: Never> Cacheable<ByNothing> for T {
-    fn encode<C: ChosenCodec>(&self, _: Format) -> Result<Vec<u8>, CodecError> {
-        T::never()
-    }
-
-    fn decode<C: ChosenCodec>(_: Format, _: &[u8]) -> Result<Self, CodecError> {
-        T::never()
-    }
-
-    fn shape() -> Shape {
-        T::never()
-    }
-}
-
-/// Arguments that can be part of a key: `Serialize`.
+/// Arguments that can be part of a key.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be part of a cache key",
     label = "this argument cannot be part of the key",
     note = "implement `serde::Serialize` for it, or name the arguments that the result depends on: `vary_on = [..]`"
 )]
-pub trait KeyPart<Via> {
-    fn append(&self, bytes: &mut Vec<u8>) -> bool;
-}
+pub trait KeyPart: Serialize {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Serialize + ?Sized> KeyPart<BySerde> for T {
-    /// Says whether it could.
-    fn append(&self, bytes: &mut Vec<u8>) -> bool {
-        encode::append(self, bytes).is_ok()
-    }
-}
+impl<T: Serialize + ?Sized> KeyPart for T {}
 
-#[diagnostic::do_not_recommend]
-impl<T: Never + ?Sized> KeyPart<ByNothing> for T {
-    fn append(&self, _: &mut Vec<u8>) -> bool {
-        T::never()
-    }
-}
-
-/// Values that can stand in a tag: `Display`.
+/// Values that can stand in a tag.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot stand in a tag",
     label = "a placeholder's value must implement `Display`",
     note = "a tag is text; use a field that has one, such as `<user.id>`, or implement `std::fmt::Display`"
 )]
-pub trait TagPart<Via> {
-    fn put(&self, text: &mut crate::tag::TagText);
-}
+pub trait TagPart: fmt::Display {}
 
 #[diagnostic::do_not_recommend]
-impl<T: fmt::Display + ?Sized> TagPart<BySerde> for T {
-    fn put(&self, text: &mut crate::tag::TagText) {
-        text.placeholder(self);
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<T: Never + ?Sized> TagPart<ByNothing> for T {
-    fn put(&self, _: &mut crate::tag::TagText) {
-        T::never()
-    }
-}
+impl<T: fmt::Display + ?Sized> TagPart for T {}

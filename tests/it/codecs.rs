@@ -229,3 +229,31 @@ async fn a_value_that_cannot_be_read_back_is_not_stored_and_not_quoted() {
         assert!(shown.contains("cannot be decoded") && !shown.contains("hunter2"), "{shown}");
     }
 }
+
+/// Values that JSON or MessagePack write as others: not stored, rather than changed.
+#[tokio::test]
+async fn a_value_comes_back_as_it_was_or_not_at_all() {
+    async fn check<T>(value: T)
+    where
+        T: Clone + std::fmt::Debug + Serialize + for<'de> Deserialize<'de>,
+    {
+        for cache in [memory_cache().await, json_cache().await, msgpack_cache().await] {
+            let entry = cache.entry("value");
+            for _ in 0..2 {
+                let answer = entry.get_or_set_with(async || value.clone()).await;
+                assert_eq!(format!("{answer:?}"), format!("{value:?}"), "{cache:?}");
+            }
+        }
+    }
+    check(Some(None::<u8>)).await;
+    check(Some(())).await;
+    check(vec![Some(Some(())), None]).await;
+    check(Some(f64::NAN)).await;
+    check([f32::INFINITY, -0.0, f32::MIN_POSITIVE]).await;
+    // Numbers that a careless parser rounds.
+    let mut bits = 0x9E37_79B9_7F4A_7C15_u64;
+    for _ in 0..500 {
+        bits = bits.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+        check(f64::from_bits(bits)).await;
+    }
+}

@@ -45,7 +45,8 @@ async fn extreme_settings_do_no_harm() {
         .await
         .unwrap();
     let entry = cache.entry("x").tag("T").timeout(Duration::MAX);
-    entry.set(&1).await.unwrap();
+    assert_eq!(entry.set(&1).await.unwrap_err().kind(), ErrorKind::TooLarge);
+    assert_eq!(entry.get_or_set_with(async || 1).await, 1);
     assert_eq!(entry.get::<i32>().await.unwrap(), None, "there is no room");
 
     let server = RedisServer::start();

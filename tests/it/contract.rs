@@ -46,6 +46,8 @@ over_both_stores! {
     an_entry_of_another_type_is_a_miss,
     a_value_above_the_limit_is_an_error_that_says_so,
     a_set_after_a_get_is_fenced_by_the_versions_that_the_get_saw,
+    a_set_after_a_hit_replaces_what_was_read,
+    a_set_of_another_type_than_the_get_before_it,
     get_or_set_with_runs_once_and_get_or_try_keeps_no_errors,
     hostile_names_and_tags_are_kept_apart,
 }
@@ -207,6 +209,24 @@ async fn a_set_after_a_get_is_fenced_by_the_versions_that_the_get_saw(cache: Cac
     assert_eq!(entry.get::<i32>().await.unwrap(), Some(2));
 }
 
+async fn a_set_after_a_hit_replaces_what_was_read(cache: Cache) {
+    let (entry, other) = (cache.entry("x").tag("T"), cache.entry("x").tag("T"));
+    assert_eq!(entry.get::<i32>().await.unwrap(), None);
+    cache.invalidate(["T"]).await.unwrap();
+    other.set(&1).await.unwrap();
+    assert_eq!(entry.get::<i32>().await.unwrap(), Some(1));
+    entry.set(&2).await.unwrap();
+    assert_eq!(entry.get::<i32>().await.unwrap(), Some(2));
+}
+
+async fn a_set_of_another_type_than_the_get_before_it(cache: Cache) {
+    let entry = cache.entry("x");
+    assert_eq!(entry.get::<i64>().await.unwrap(), None);
+    entry.set(&5_u64).await.unwrap();
+    assert_eq!(entry.get::<i64>().await.unwrap(), None);
+    assert_eq!(entry.get::<u64>().await.unwrap(), Some(5));
+}
+
 async fn get_or_set_with_runs_once_and_get_or_try_keeps_no_errors(cache: Cache) {
     let entry = cache.entry("x");
     assert_eq!(entry.get_or_set_with(async || 1).await, 1);
@@ -255,6 +275,21 @@ async fn prefixes_and_epochs_tell_caches_apart() {
         "{keys:?}"
     );
     assert!(keys.contains(&"NOZ:t:T".to_owned()), "{keys:?}");
+}
+
+/// Whatever the number of cores: an entry must fit into one of the store's parts.
+#[tokio::test]
+async fn the_embedded_store_holds_large_entries_or_says_that_it_cannot() {
+    let cache = memory_cache().await;
+    let entry = cache.entry("large");
+    entry.set(&vec![1_u8; 7_500_000]).await.unwrap();
+    assert!(entry.get::<Vec<u8>>().await.unwrap().is_some());
+    let small = Config::memory().max_bytes(1 << 20).build().await.unwrap();
+    let error = small.entry("large").set(&vec![1_u8; 2 << 20]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert!(error.to_string().contains("max_bytes"), "{error}");
+    small.entry("fits").set(&vec![1_u8; 500_000]).await.unwrap();
+    assert!(small.entry("fits").get::<Vec<u8>>().await.unwrap().is_some());
 }
 
 /// The bound holds on every insert, of entries and of tags.

@@ -338,36 +338,3 @@ async fn i8_dropped_calls_leave_nothing_behind() {
     }
     assert_eq!(cache.queued_bumps(), 0);
 }
-
-/// A cache that outlives the runtime which it was first used in.
-#[test]
-fn another_runtime_has_its_own_connection() {
-    let server = RedisServer::start();
-    let runtime = || tokio::runtime::Runtime::new().unwrap();
-    let cache = runtime().block_on(cache_at(server.url()));
-    let source = Source::default();
-    for round in 0..5 {
-        let (_, outcome) = runtime().block_on(call(&cache, &source));
-        assert_eq!(outcome, if round == 0 { Outcome::Miss } else { Outcome::Hit });
-    }
-    // Two at once, one of which is not being driven.
-    let (idle, busy) = (runtime(), runtime());
-    idle.block_on(call(&cache, &source));
-    assert_eq!(busy.block_on(call(&cache, &source)).1, Outcome::Hit);
-}
-
-/// Without any runtime there is no connection, and still an answer.
-#[test]
-fn i5_no_runtime_at_all() {
-    let server = RedisServer::start();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let cache = runtime.block_on(cache_at(server.url()));
-    drop(runtime);
-    let source = Source::default();
-    let mut future = std::pin::pin!(with_cache(cache.clone(), row(&source, 1)));
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) else {
-        panic!("it must not wait for a runtime that does not exist");
-    };
-    assert_eq!(value, "row 1, run 0");
-}

@@ -259,6 +259,26 @@ async fn i3_a_tag_lives_longer_than_its_entries() {
     }
 }
 
+/// I3: also a tag that was first asked for by a function which keeps nothing, or not for long.
+#[tokio::test]
+async fn i3_whoever_stores_makes_the_tags_last() {
+    let server = RedisServer::start();
+    let (short, long) = (redis_cache(&server).await, redis_cache(&server).await);
+    let second = std::time::Duration::from_secs(1);
+    short.entry("short").tag("T").timeout(second).get::<i32>().await.unwrap();
+    let lifetime = || server.cli(&["PTTL", "fragkeys:t:T"]).parse::<u64>().unwrap();
+    // Long enough for a slow run.
+    assert!((3_000_000..=3_600_000).contains(&lifetime()));
+    long.entry("long").tag("T").timeout(second * 7_200).set(&1).await.unwrap();
+    assert!(lifetime() > 29 * 86_400_000);
+    // A shorter one does not take that back.
+    short.entry("short").tag("T").timeout(second).set(&1).await.unwrap();
+    assert!(lifetime() > 29 * 86_400_000);
+    let year = std::time::Duration::from_secs(365 * 86_400);
+    long.entry("longer").tag("T").timeout(year).set(&1).await.unwrap();
+    assert!(u128::from(lifetime()) > year.as_millis());
+}
+
 /// I4: two identities under one 128-bit hash, as a collision would put them.
 #[tokio::test]
 async fn i4_a_collision_of_hashes_is_a_miss() {

@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use super::{Found, Store};
 use crate::error::{Error, ErrorKind};
@@ -34,8 +34,8 @@ impl Weighter<String, Kept> for Weight {
     }
 }
 
-impl Weighter<Tag, Version> for Weight {
-    fn weight(&self, tag: &Tag, _: &Version) -> u64 {
+impl<V> Weighter<Tag, V> for Weight {
+    fn weight(&self, tag: &Tag, _: &V) -> u64 {
         OVERHEAD + tag.as_str().len() as u64
     }
 }
@@ -89,15 +89,39 @@ impl MemoryStore {
     }
 }
 
+/// A cache of so many bytes. It is cut into shards, and an item must fit into one: so there
+/// are no more shards than leave room for a large entry in each.
 pub(super) fn sized_cache<K, V>(bytes: u64) -> Cache<K, V, Weight>
 where
     K: Eq + std::hash::Hash,
     V: Clone,
     Weight: Weighter<K, V> + Clone,
 {
+    const ROOM: u64 = 16 << 20;
     let typical_item = OVERHEAD * 4;
     let items = usize::try_from(bytes / typical_item).unwrap_or(usize::MAX).clamp(16, 1 << 20);
-    Cache::with_weighter(items, bytes, Weight)
+    let most_shards = std::thread::available_parallelism().map_or(4, |cores| cores.get() * 4);
+    let shards = usize::try_from(bytes / ROOM).unwrap_or(usize::MAX).clamp(1, most_shards);
+    let options = OptionsBuilder::new()
+        .estimated_items_capacity(items)
+        .weight_capacity(bytes)
+        .shards(prev_power_of_two(shards))
+        .build();
+    match options {
+        Ok(options) => Cache::with_options(
+            options,
+            Weight,
+            DefaultHashBuilder::default(),
+            DefaultLifecycle::default(),
+        ),
+        // Only for a capacity that was not given.
+        Err(_) => Cache::with_weighter(items, bytes, Weight),
+    }
+}
+
+/// quick_cache rounds the number of shards up to a power of two.
+fn prev_power_of_two(number: usize) -> usize {
+    1 << number.max(1).ilog2()
 }
 
 /// This process's clock as a version: µs since 1970 times 1,000.
@@ -132,13 +156,21 @@ impl Store for MemoryStore {
 
     async fn put(
         &self,
+        _: &Identity,
         place: &Place,
         entry: Vec<u8>,
         timeout: Duration,
         _: Duration,
     ) -> Result<(), Error> {
-        let until = Instant::now() + timeout;
-        self.entries.insert(place.key.clone(), Kept { bytes: entry.into(), until });
+        let kept = Kept { bytes: entry.into(), until: Instant::now() + timeout };
+        let weight = Weight.weight(&place.key, &kept);
+        if weight > self.entries.shard_capacity() {
+            let message = format!(
+                "an entry of {weight} bytes has no room in the embedded store: raise `max_bytes`"
+            );
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        self.entries.insert(place.key.clone(), kept);
         Ok(())
     }
 

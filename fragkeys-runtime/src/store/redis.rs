@@ -31,10 +31,18 @@ const TAGS_PER_RUN: usize = 10_000;
 pub(crate) struct RedisStore {
     links: Links,
     prefix: String,
-    /// How long a tag that nobody bumps or seeds is kept.
+    /// How long a tag is kept after a bump, or a store with it.
     tag_lifetime: Duration,
-    /// The versions that Redis told last.
-    guesses: quick_cache::sync::Cache<Tag, Version, Weight>,
+    /// What Redis told last.
+    guesses: quick_cache::sync::Cache<Tag, Guess, Weight>,
+}
+
+/// What is probably true of a tag.
+#[derive(Clone, Copy)]
+struct Guess {
+    version: Version,
+    /// How long Redis was asked to keep it, by this process and since this version.
+    kept_for: Duration,
 }
 
 impl RedisStore {
@@ -89,7 +97,7 @@ impl RedisStore {
                 .collect::<Option<Vec<_>>>()
                 .filter(|given| given.len() == tags.len())
                 .ok_or_else(|| nonsense("something else than versions from a script"))?;
-            self.remember(tags, &given);
+            self.remember(tags, &given, Some(lifetime));
             versions.extend(given);
         }
         Ok(versions)
@@ -101,14 +109,13 @@ impl RedisStore {
     }
 
     /// Fills in the versions of tags that Redis does not have, or has something else for.
-    /// Says as well which ones those were.
     async fn complete(
         &self,
         tags: &[Tag],
         known: Vec<Option<Version>>,
         lifetime: Duration,
         until: Instant,
-    ) -> Result<(Vec<Version>, Vec<Tag>), Error> {
+    ) -> Result<Vec<Version>, Error> {
         if known.len() != tags.len() {
             return Err(nonsense("another number of versions than tags"));
         }
@@ -123,7 +130,9 @@ impl RedisStore {
         let mut seeded = seeded.into_iter();
         let versions: Option<Vec<_>> =
             known.into_iter().map(|version| version.or_else(|| seeded.next())).collect();
-        Ok((versions.ok_or_else(|| nonsense("fewer versions than tags"))?, missing))
+        let versions = versions.ok_or_else(|| nonsense("fewer versions than tags"))?;
+        self.remember(tags, &versions, None);
+        Ok(versions)
     }
 
     async fn seed(
@@ -136,13 +145,24 @@ impl RedisStore {
     }
 
     fn guess(&self, tags: &[Tag]) -> Option<Vec<Version>> {
-        tags.iter().map(|tag| self.guesses.get(tag)).collect()
+        tags.iter().map(|tag| Some(self.guesses.get(tag)?.version)).collect()
     }
 
-    fn remember(&self, tags: &[Tag], versions: &[Version]) {
-        for (tag, version) in tags.iter().zip(versions) {
-            self.guesses.insert(tag.clone(), *version);
+    /// Remembers versions that Redis told; and for how long it keeps them, if that was said.
+    fn remember(&self, tags: &[Tag], versions: &[Version], lifetime: Option<Duration>) {
+        for (tag, &version) in tags.iter().zip(versions) {
+            let before = self.guesses.get(tag).filter(|guess| guess.version == version);
+            let kept_for = lifetime.or(before.map(|guess| guess.kept_for)).unwrap_or_default();
+            self.guesses.insert(tag.clone(), Guess { version, kept_for });
         }
+    }
+
+    /// The tags that Redis may drop before an entry that is to be kept for so long.
+    fn short_lived(&self, tags: &[Tag], lifetime: Duration) -> Vec<(Tag, Guess)> {
+        let is_short = |guess: &Guess| guess.kept_for < lifetime;
+        tags.iter()
+            .filter_map(|tag| Some((tag.clone(), self.guesses.get(tag).filter(is_short)?)))
+            .collect()
     }
 
     fn version_keys(&self, tags: &[Tag]) -> Vec<String> {
@@ -175,9 +195,8 @@ impl Store for RedisStore {
             let entry = read_entry(replies.next().unwrap_or(Value::Nil))?;
             return Ok(Found { place, entry });
         }
-        let (versions, seeded) = self.complete(tags, known, lifetime, until).await?;
-        self.remember(tags, &versions);
-        let place = Place { seeded, ..identity.at(&versions) };
+        let versions = self.complete(tags, known, lifetime, until).await?;
+        let place = identity.at(&versions);
         let mut pipeline = Pipeline::new();
         pipeline.cmd("GET").arg(&place.key);
         let entry = read_entry(self.one(&pipeline, until).await?)?;
@@ -194,7 +213,7 @@ impl Store for RedisStore {
         let mut pipeline = Pipeline::new();
         pipeline.cmd("MGET").arg(self.version_keys(tags));
         let known = read_versions(self.one(&pipeline, until).await?)?;
-        Ok(self.complete(tags, known, lifetime, until).await?.0)
+        self.complete(tags, known, lifetime, until).await
     }
 
     async fn bump(&self, tags: &[Tag], patience: Duration) -> Result<Vec<Version>, Error> {
@@ -203,23 +222,30 @@ impl Store for RedisStore {
 
     async fn put(
         &self,
+        identity: &Identity,
         place: &Place,
         entry: Vec<u8>,
         timeout: Duration,
         patience: Duration,
     ) -> Result<(), Error> {
+        let lifetime = self.tag_lifetime.max(outliving(timeout));
+        let short_lived = self.short_lived(&identity.tags, lifetime);
         let mut pipeline = Pipeline::new();
         pipeline.cmd("SET").arg(&place.key).arg(entry).arg("PX").arg(script::millis(timeout));
-        let lifetime = script::millis(self.tag_lifetime.max(outliving(timeout)));
-        for tag in &place.seeded {
-            pipeline.cmd("PEXPIRE").arg(version_key(&self.prefix, tag)).arg(lifetime);
+        for (tag, _) in &short_lived {
+            let key = version_key(&self.prefix, tag);
+            pipeline.cmd("PEXPIRE").arg(key).arg(script::millis(lifetime)).arg("GT");
         }
         let until = Instant::now() + patience;
-        let mut replies = self.send(&pipeline, 1 + place.seeded.len(), until).await?;
+        let mut replies = self.send(&pipeline, 1 + short_lived.len(), until).await?;
         match replies.next() {
-            Some(Value::Okay) => Ok(()),
-            other => Err(refusal(other.unwrap_or(Value::Nil))),
+            Some(Value::Okay) => {}
+            other => return Err(refusal(other.unwrap_or(Value::Nil))),
         }
+        for (tag, guess) in short_lived {
+            self.guesses.insert(tag, Guess { kept_for: lifetime, ..guess });
+        }
+        Ok(())
     }
 
     async fn remove(&self, key: &str, patience: Duration) -> Result<bool, Error> {

@@ -47,8 +47,11 @@ async fn with_pool(_pool: &Pool, user_id: u64, load: impl Fn() -> u64, runs: &Ru
 async fn arguments_in_no_key_need_no_bound() {
     in_new_cache(async {
         let runs = Runs::default();
-        assert_eq!(assert_runs(&runs, with_pool(&Pool, 1, || 10, &runs)).await, 11);
-        assert_eq!(assert_hits(&runs, with_pool(&Pool, 1, || 20, &runs)).await, 11);
+        let (ten, twenty) = (|| 10, || 20);
+        assert_eq!(assert_runs(&runs, with_pool(&Pool, 1, ten, &runs)).await, 11);
+        assert_eq!(assert_hits(&runs, with_pool(&Pool, 1, ten, &runs)).await, 11);
+        // Another closure is another type, and that makes another function.
+        assert_eq!(assert_runs(&runs, with_pool(&Pool, 1, twenty, &runs)).await, 21);
     })
     .await;
 }

@@ -191,3 +191,22 @@ async fn spawned_on_threads() {
     let spawned = tokio::spawn(in_new_cache(owned(7, "Ada".to_owned())));
     assert_eq!(spawned.await.unwrap(), (7, "Ada".to_owned()));
 }
+
+async fn large() -> u8 {
+    let large = [0_u8; 8_192];
+    tokio::task::yield_now().await;
+    large[7]
+}
+
+#[tagged_cache(tags = ["User:<id>"])]
+async fn cached_large(id: u64) -> u8 {
+    let _ = id;
+    large().await
+}
+
+/// The body's future is held once, and moved once on its way.
+#[test]
+fn a_cached_functions_future_is_not_much_larger_than_its_bodys() {
+    let (plain, cached) = (size_of_val(&large()), size_of_val(&cached_large(1)));
+    assert!(cached < 3 * plain, "{cached} bytes for {plain}");
+}

@@ -165,3 +165,67 @@ async fn values_in_tags() {
     let rows = HOSTILE.iter().flat_map(|a| HOSTILE.map(|b| (*a, b))).collect();
     assert_distinct(rows, |(a, b), runs| in_tags(a, b, runs)).await;
 }
+
+/// What a function varies on is part of what it is: a new program that varies on something
+/// else, or in another order, does not read the old one's entries.
+#[tokio::test]
+async fn what_a_function_varies_on() {
+    mod by_first {
+        #[fragkeys::tagged_cache(vary_on = [a], key_name = "varies")]
+        pub(super) async fn get(a: u64, b: u64) -> String {
+            format!("first {a}, not {b}")
+        }
+    }
+    mod by_second {
+        #[fragkeys::tagged_cache(vary_on = [b], key_name = "varies")]
+        pub(super) async fn get(a: u64, b: u64) -> String {
+            format!("second {b}, not {a}")
+        }
+    }
+    mod in_order {
+        #[fragkeys::tagged_cache(key_name = "subtracts")]
+        pub(super) async fn get(a: i64, b: i64) -> i64 {
+            a - b
+        }
+    }
+    mod swapped {
+        #[fragkeys::tagged_cache(key_name = "subtracts")]
+        pub(super) async fn get(b: i64, a: i64) -> i64 {
+            a - b
+        }
+    }
+    in_new_cache(async {
+        assert_eq!(by_first::get(1, 2).await, "first 1, not 2");
+        assert_eq!(by_second::get(5, 1).await, "second 1, not 5");
+        assert_eq!(in_order::get(1, 10).await, -9);
+        assert_eq!(swapped::get(1, 10).await, 9);
+    })
+    .await;
+}
+
+/// Closures of one function have one name, and types of two blocks as well.
+#[tokio::test]
+async fn generic_arguments_that_have_one_name() {
+    #[fragkeys::tagged_cache(vary_on = [value])]
+    async fn apply<F: Fn(u64) -> u64>(value: u64, f: F) -> u64 {
+        f(value)
+    }
+    #[fragkeys::tagged_cache]
+    async fn size<T>() -> usize {
+        size_of::<T>()
+    }
+    in_new_cache(async {
+        assert_eq!(apply(1, |value| value + 1).await, 2);
+        assert_eq!(apply(1, |value| value * 100).await, 100);
+        let small = {
+            struct Local(#[allow(dead_code)] u8);
+            size::<Local>().await
+        };
+        let large = {
+            struct Local(#[allow(dead_code)] u64);
+            size::<Local>().await
+        };
+        assert_eq!((small, large), (1, 8));
+    })
+    .await;
+}

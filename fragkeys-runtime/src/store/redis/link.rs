@@ -23,6 +23,10 @@ use crate::log::{notice, warning};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection that let a call wait in vain has this long to answer a PING behind it.
 const PROOF_OF_LIFE: Duration = Duration::from_secs(1);
+/// The same for one whose caller left early: so long, others go on using it.
+const BENEFIT_OF_DOUBT: Duration = Duration::from_millis(250);
+/// Callers that leave sooner say nothing about the server.
+const TELLING_WAIT: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Short enough that hits are back within a second of the server.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -130,6 +134,8 @@ struct Live {
     is_lost: AtomicBool,
     /// A call waited in vain. That may be the server, or one slow command.
     is_doubtful: AtomicBool,
+    /// A call was dropped while it waited. That may be the server, or an impatient caller.
+    is_questioned: AtomicBool,
 }
 
 impl Link {
@@ -157,7 +163,10 @@ impl Link {
             let live = self.live(until).await?;
             let mut connection = live.connection.clone();
             let sent = connection.send_packed_commands(pipeline, 0, replies);
-            match timeout_at(until.into(), sent).await {
+            let question = Question { link: self, live: &live, since: Instant::now() };
+            let answer = timeout_at(until.into(), sent).await;
+            std::mem::forget(question);
+            match answer {
                 Ok(Ok(values)) => return Ok(values),
                 Ok(Err(error)) if is_about_connection(&error) => {
                     live.is_lost.store(true, Ordering::Release);
@@ -200,17 +209,25 @@ impl Link {
         }
     }
 
+    /// Connects, and has the server answer once: one that accepts and then closes, or
+    /// refuses every command of a user, is not up.
     async fn connect(&self) -> Result<Arc<Live>, Error> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(None);
         let connecting = self.server.client.get_multiplexed_async_connection_with_config(&config);
         let connection = connecting.await.map_err(|error| self.unreachable(&error))?;
-        Ok(Arc::new(Live {
+        let live = Arc::new(Live {
             connection,
             is_lost: AtomicBool::new(false),
             is_doubtful: AtomicBool::new(false),
-        }))
+            is_questioned: AtomicBool::new(false),
+        });
+        match timeout(PROOF_OF_LIFE, live.ping()).await {
+            Ok(Ok(_)) => Ok(live),
+            Ok(Err(error)) => Err(self.unreachable(&error)),
+            Err(_) => Err(self.silent()),
+        }
     }
 
     /// Returns when the connection is of no more use.
@@ -220,15 +237,25 @@ impl Link {
             if self.is_closed.load(Ordering::Acquire) || live.is_lost.load(Ordering::Acquire) {
                 return;
             }
-            if live.is_doubtful.load(Ordering::Acquire) {
-                // Until it has answered, calls go straight to their functions.
-                self.state.send_replace(State::Down(self.silent()));
-                if !live.answers().await {
-                    return;
-                }
-                live.is_doubtful.store(false, Ordering::Release);
-                self.state.send_replace(State::Up(live.clone()));
+            let is_questioned = live.is_questioned.swap(false, Ordering::AcqRel);
+            if !is_questioned && !live.is_doubtful.load(Ordering::Acquire) {
+                continue;
             }
+            let pong = live.ping();
+            tokio::pin!(pong);
+            if is_questioned
+                && timeout(BENEFIT_OF_DOUBT, &mut pong).await.is_ok_and(|it| it.is_ok())
+            {
+                live.is_doubtful.store(false, Ordering::Release);
+                continue;
+            }
+            // Until it has answered, calls go straight to their functions.
+            self.state.send_replace(State::Down(self.silent()));
+            if !timeout(PROOF_OF_LIFE, live.ping()).await.is_ok_and(|it| it.is_ok()) {
+                return;
+            }
+            live.is_doubtful.store(false, Ordering::Release);
+            self.state.send_replace(State::Up(live.clone()));
         }
     }
 
@@ -260,12 +287,28 @@ impl Link {
 }
 
 impl Live {
-    async fn answers(&self) -> bool {
+    async fn ping(&self) -> Result<Vec<Value>, RedisError> {
         let mut connection = self.connection.clone();
         let mut ping = Pipeline::with_capacity(1);
         ping.cmd("PING");
-        let pong = timeout(PROOF_OF_LIFE, connection.send_packed_commands(&ping, 0, 1)).await;
-        matches!(pong, Ok(Ok(_)))
+        connection.send_packed_commands(&ping, 0, 1).await
+    }
+}
+
+/// Commands that wait for their replies. Dropped meanwhile, they raise a question: callers
+/// that always leave early would otherwise wait for a hung server for ever.
+struct Question<'a> {
+    link: &'a Link,
+    live: &'a Live,
+    since: Instant,
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        if self.since.elapsed() >= TELLING_WAIT {
+            self.live.is_questioned.store(true, Ordering::Release);
+            self.link.wake.notify_one();
+        }
     }
 }
 
