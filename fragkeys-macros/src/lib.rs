@@ -16,9 +16,12 @@ mod template;
 
 /// Caches an async function: an answer that is in the cache is given without running it.
 ///
-/// ```ignore
+/// ```
+/// # use fragkeys::tagged_cache;
 /// #[tagged_cache(timeout = 3600, tags = ["User:<user_id>"], vary_on = [user_id])]
-/// async fn profile(user_id: u64) -> Result<Profile, DbError> { … }
+/// async fn profile(user_id: u64) -> Result<String, std::io::Error> {
+///     Ok(format!("user {user_id}")) // … from the database …
+/// }
 /// ```
 ///
 /// | option | value | default |
@@ -34,8 +37,15 @@ mod template;
 /// | `codec` | a codec type | the cache's |
 ///
 /// In a template, `<name>` and `{name}` stand for an argument or a path into one (`<type>` for
-/// `r#type`); `<<`, `>>`, `{{` and `}}` for the characters themselves. Values are escaped, so that one that holds a
-/// `:` stays one segment.
+/// `r#type`); `<<`, `>>`, `{{` and `}}` for the characters themselves. Values are escaped, so
+/// that one that holds a `:` stays one segment. Only a literal is a template: a `&str` that an
+/// expression gives is a tag's text as it is.
+///
+/// `invalidate!` bumps in the cache that the code around it uses. A function with a `cache_name`
+/// misses when the tag is bumped in that cache: `cache_named("sessions")?.invalidate([tag])`.
+///
+/// Two functions of one `key_name` that are alike in all else share their entries: use it to
+/// keep entries when a function moves, and never twice in one program.
 ///
 /// What is cached: of `Result<T, E>` the `Ok` value, of anything else all of it, `None`
 /// included. The value must be `Serialize + DeserializeOwned`; `E` needs nothing. Arguments in
@@ -43,7 +53,7 @@ mod template;
 ///
 /// It goes on free functions, associated functions, methods of any receiver, methods of trait
 /// implementations (under `#[async_trait]` too), and functions that return a boxed or an
-/// `impl Future`. The future stays `Send` where the body is.
+/// `impl Future`. The future stays `Send` where the body and the value are.
 #[proc_macro_attribute]
 pub fn tagged_cache(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::tagged_cache(options.into(), item.into()).into()
@@ -54,12 +64,28 @@ pub fn tagged_cache(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Takes templates whose placeholders are variables in scope, and expressions that are
 /// `Into<Tag>`. One round trip; the output is `Result<Bumped, Error>`. Call it after the
 /// change is committed.
+///
+/// ```
+/// # use fragkeys::{Tag, invalidate};
+/// # async fn example() -> Result<(), fragkeys::Error> {
+/// let user_id = 42;
+/// let bumped = invalidate!("User:<user_id>", Tag::global("Dashboard")).await?;
+/// assert_eq!(bumped.len(), 2);
+/// # Ok(()) }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(example()).unwrap();
+/// ```
 #[proc_macro]
 pub fn invalidate(tags: TokenStream) -> TokenStream {
     invalidate::invalidate(tags.into()).into()
 }
 
-/// A tag from a template whose placeholders are variables in scope: `tag!("User:<user_id>")`.
+/// A tag from a template whose placeholders are variables in scope.
+///
+/// ```
+/// # use fragkeys::{Tag, tag};
+/// let user_id = 42;
+/// assert_eq!(tag!("User:<user_id>"), Tag::new("User", 42));
+/// ```
 #[proc_macro]
 pub fn tag(template: TokenStream) -> TokenStream {
     invalidate::tag(template.into()).into()

@@ -59,7 +59,8 @@ impl Config {
     /// A cache in Redis: `redis://[[user]:password@]host[:port][/database]`, or
     /// `redis+unix:///path/to/socket`.
     ///
-    /// It needs a Tokio runtime with time and I/O enabled, as `#[tokio::main]` makes it.
+    /// It needs Redis 7 or later (or Valkey), and a Tokio runtime with time and I/O enabled, as
+    /// `#[tokio::main]` makes it.
     ///
     /// A bad URL is the error of [`build`](Self::build) or [`install`](Self::install). Redis
     /// need not run: the cache connects in the background, and calls run uncached until then.
@@ -140,10 +141,10 @@ impl Config {
         self
     }
 
-    /// How long Redis keeps a tag after a bump, or after the first entry stored with it.
-    /// Default: 30 days; at least twice that entry's timeout, at most 10 years. A tag that is
-    /// gone costs one miss. One that no entry was ever stored with is kept for twice the timeout
-    /// of the function that asked for it.
+    /// How long Redis keeps a tag after a bump, or after an entry was stored with it. Default:
+    /// 30 days; at least twice that entry's timeout, at most 10 years. A tag that is gone costs
+    /// its entries one miss. One that no entry was stored with is kept for twice the timeout of
+    /// the function that asked for it, at least an hour.
     pub fn tag_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.tag_lifetime = lifetime.min(LONGEST_TIMEOUT);
         self

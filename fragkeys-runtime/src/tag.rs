@@ -241,6 +241,8 @@ impl FromStr for Tag {
 }
 
 /// Reads a tag as [`FromStr`] does. An empty text gives a tag that no bump accepts.
+///
+/// Not for a user's input: `*` is the whole cache, and `:` separates. Use [`Tag::new`] there.
 impl From<&str> for Tag {
     fn from(text: &str) -> Self {
         if text == ROOT {

@@ -141,7 +141,8 @@ async fn out_of_memory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn read_only_replica() {
     let server = RedisServer::start();
-    let cache = cache_at(server.url()).await;
+    let proxy = Proxy::to(server.port());
+    let cache = cache_at(proxy.url()).await;
     recovers(&cache).await;
     server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
     let error = cache.invalidate([Tag::new("Row", 1)]).await.unwrap_err();
@@ -149,6 +150,13 @@ async fn read_only_replica() {
     assert!(error.to_string().contains("replica"), "{error}");
     let source = Source::default();
     assert_eq!(call(&cache, &source).await.1, Outcome::Bypass);
+    // Its name may lead to another server by now.
+    let connections = proxy.accepted();
+    eventually("it connects again", async || {
+        cache.invalidate([Tag::new("Row", 1)]).await.unwrap_err();
+        proxy.accepted() > connections
+    })
+    .await;
     server.cli(&["REPLICAOF", "NO", "ONE"]);
     recovers(&cache).await;
 }

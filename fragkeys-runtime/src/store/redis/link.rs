@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, RedisError, Value};
+use redis::{
+    AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, RedisError, ServerErrorKind, Value,
+};
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout, timeout_at};
@@ -130,6 +132,7 @@ enum State {
 
 struct Live {
     connection: MultiplexedConnection,
+    since: Instant,
     /// The connection is gone for good.
     is_lost: AtomicBool,
     /// A call waited in vain. That may be the server, or one slow command.
@@ -167,7 +170,10 @@ impl Link {
             let answer = timeout_at(until.into(), sent).await;
             std::mem::forget(question);
             match answer {
-                Ok(Ok(values)) => return Ok(values),
+                Ok(Ok(values)) => {
+                    live.leave_if_demoted(&values, self);
+                    return Ok(values);
+                }
                 Ok(Err(error)) if is_about_connection(&error) => {
                     live.is_lost.store(true, Ordering::Release);
                     self.wake.notify_one();
@@ -219,6 +225,7 @@ impl Link {
         let connection = connecting.await.map_err(|error| self.unreachable(&error))?;
         let live = Arc::new(Live {
             connection,
+            since: Instant::now(),
             is_lost: AtomicBool::new(false),
             is_doubtful: AtomicBool::new(false),
             is_questioned: AtomicBool::new(false),
@@ -287,6 +294,16 @@ impl Link {
 }
 
 impl Live {
+    /// A master that became a replica keeps its connections, while its name may lead to the
+    /// new master by now. So a connection that turned read-only is replaced, at most once a second.
+    fn leave_if_demoted(&self, replies: &[Value], link: &Link) {
+        let is_refusal = |reply: &Value| matches!(reply, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::ReadOnly));
+        if replies.iter().any(is_refusal) && self.since.elapsed() > Duration::from_secs(1) {
+            self.is_lost.store(true, Ordering::Release);
+            link.wake.notify_one();
+        }
+    }
+
     async fn ping(&self) -> Result<Vec<Value>, RedisError> {
         let mut connection = self.connection.clone();
         let mut ping = Pipeline::with_capacity(1);
