@@ -215,8 +215,7 @@ impl Link {
         }
     }
 
-    /// Connects, and has the server answer once: one that accepts and then closes, or
-    /// refuses every command of a user, is not up.
+    /// Connects, and has the server answer once: one that accepts and then closes is not up.
     async fn connect(&self) -> Result<Arc<Live>, Error> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -244,21 +243,14 @@ impl Link {
             if self.is_closed.load(Ordering::Acquire) || live.is_lost.load(Ordering::Acquire) {
                 return;
             }
+            let is_doubtful = live.is_doubtful.load(Ordering::Acquire);
             let is_questioned = live.is_questioned.swap(false, Ordering::AcqRel);
-            if !is_questioned && !live.is_doubtful.load(Ordering::Acquire) {
-                continue;
-            }
-            let pong = live.ping();
-            tokio::pin!(pong);
-            if is_questioned
-                && timeout(BENEFIT_OF_DOUBT, &mut pong).await.is_ok_and(|it| it.is_ok())
-            {
-                live.is_doubtful.store(false, Ordering::Release);
+            if !is_doubtful && (!is_questioned || live.answers_within(BENEFIT_OF_DOUBT).await) {
                 continue;
             }
             // Until it has answered, calls go straight to their functions.
             self.state.send_replace(State::Down(self.silent()));
-            if !timeout(PROOF_OF_LIFE, live.ping()).await.is_ok_and(|it| it.is_ok()) {
+            if !live.answers_within(PROOF_OF_LIFE).await {
                 return;
             }
             live.is_doubtful.store(false, Ordering::Release);
@@ -302,6 +294,10 @@ impl Live {
             self.is_lost.store(true, Ordering::Release);
             link.wake.notify_one();
         }
+    }
+
+    async fn answers_within(&self, patience: Duration) -> bool {
+        matches!(timeout(patience, self.ping()).await, Ok(Ok(_)))
     }
 
     async fn ping(&self) -> Result<Vec<Value>, RedisError> {
