@@ -2,15 +2,15 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
 use crate::codec::Format;
-use crate::config::Settings;
+use crate::config::{SHORTEST_TIMEOUT, Settings};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place};
@@ -47,6 +47,34 @@ pub(crate) fn outliving(timeout: Duration) -> Duration {
 #[derive(Debug, Default)]
 struct Condition {
     is_failing: AtomicBool,
+    /// The failure was logged, so its end will be.
+    is_told: AtomicBool,
+    last_told: Mutex<Option<Instant>>,
+}
+
+impl Condition {
+    /// Does it begin to fail, and was that not said just now? One that fails for some calls
+    /// and works for others would fill the log.
+    fn begins_to_fail(&self) -> bool {
+        const QUIET: Duration = Duration::from_secs(10);
+        if self.is_failing.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        let mut last_told = self.last_told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = last_told.is_none_or(|last| last.elapsed() > QUIET);
+        if is_news {
+            *last_told = Some(Instant::now());
+            self.is_told.store(true, Ordering::Relaxed);
+        }
+        is_news
+    }
+
+    /// Does it work again, after a failure that was logged?
+    fn ends_to_fail(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
+            && self.is_failing.swap(false, Ordering::Relaxed)
+            && self.is_told.swap(false, Ordering::Relaxed)
+    }
 }
 
 /// What the store may still add to one call.
@@ -55,7 +83,8 @@ pub(crate) struct Budget(Duration);
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const SLOWEST_RETRY: Duration = Duration::from_secs(1);
-const RETRY_PATIENCE: Duration = Duration::from_secs(1);
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+const MOST_PATIENCE: Duration = Duration::from_secs(2);
 const TAGS_PER_RETRY: usize = 500;
 /// How long the queue of a cache that nobody has any more is retried.
 const LAST_WILL: Duration = Duration::from_secs(60);
@@ -194,15 +223,12 @@ impl Cache {
         budget: &mut Budget,
     ) -> Result<(), Error> {
         // Too short to be read again.
-        if timeout < Duration::from_millis(1) {
+        if timeout < SHORTEST_TIMEOUT {
             return Ok(());
         }
         // A bump may have failed while the function ran: its result may be from before.
         self.check_queue(identity)?;
-        // With no time left the store could not answer, and would seem to hang.
-        if budget.0 < Duration::from_millis(1) {
-            return Err(Error::new(ErrorKind::Timeout, "no time is left to store the value"));
-        }
+        budget.check()?;
         let started = Instant::now();
         let answer = self.shared.store.put(identity, place, entry, timeout, budget.0).await;
         budget.spent_since(started);
@@ -214,6 +240,7 @@ impl Cache {
     }
 
     pub(crate) async fn remove(&self, place: &Place, budget: &mut Budget) -> Result<bool, Error> {
+        budget.check()?;
         let answer = self.shared.store.remove(&place.key, budget.0).await;
         self.judge(&self.shared.writes, "removing", &answer);
         answer
@@ -265,8 +292,8 @@ impl Cache {
         }
         // Without a runtime, the next call from within one starts it.
         let Ok(runtime) = Handle::try_current() else { return };
-        if self.shared.queue.claim_retry() {
-            let retry = Retry { shared: self.shared.clone(), has_job: true };
+        if let Some(claim) = self.shared.queue.claim_retry() {
+            let retry = Retry { shared: self.shared.clone(), claim };
             runtime.spawn(retry.run());
         }
     }
@@ -276,19 +303,16 @@ impl Cache {
         let name = &self.shared.name;
         match answer {
             Ok(_) => {
-                if condition.is_failing.load(Ordering::Relaxed)
-                    && condition.is_failing.swap(false, Ordering::Relaxed)
-                {
+                if condition.ends_to_fail() {
                     notice!("cache `{name}`: {doing} works again");
                 }
             }
+            // No fault of the store.
+            Err(error) if error.kind() == ErrorKind::TooLarge => {}
             Err(error) => {
                 self.shared.counters.faults.add();
-                // The connection has said that itself, and says when it is back.
-                if error.kind() == ErrorKind::Unreachable {
-                    return;
-                }
-                if !condition.is_failing.swap(true, Ordering::Relaxed) {
+                // The connection has said itself that it is away, and says when it is back.
+                if error.kind() != ErrorKind::Unreachable && condition.begins_to_fail() {
                     warning!("cache `{name}`: {doing} fails: {error}");
                 }
             }
@@ -297,6 +321,14 @@ impl Cache {
 }
 
 impl Budget {
+    /// With no time left the store could not answer, and would seem to hang.
+    fn check(&self) -> Result<(), Error> {
+        if self.0 < Duration::from_millis(1) {
+            return Err(Error::new(ErrorKind::Timeout, "no time is left to ask the store"));
+        }
+        Ok(())
+    }
+
     fn spent_since(&mut self, started: Instant) {
         self.0 = self.0.saturating_sub(started.elapsed());
     }
@@ -315,37 +347,41 @@ impl Drop for Unconfirmed<'_> {
     }
 }
 
-/// The task that retries queued bumps until none is left.
+/// The task that retries queued bumps until none is left, or another one has its job.
 struct Retry {
     shared: Arc<Shared>,
-    /// It is this task's job: given back when the task ends, however it does.
-    has_job: bool,
+    claim: u64,
 }
 
 impl Retry {
     async fn run(mut self) {
         let mut pause = FIRST_RETRY;
         let mut orphaned_since = None;
-        while self.has_job {
+        loop {
             sleep(pause).await;
-            self.shared.queue.keep_retry();
-            pause = match self.shared.retry().await {
+            if !self.shared.queue.keep_retry(self.claim) {
+                return;
+            }
+            pause = match self.shared.retry(self.claim).await {
                 Ok(()) => FIRST_RETRY,
                 Err(_) => (pause * 2).min(SLOWEST_RETRY),
             };
             if self.shared.queue.len() == 0 {
                 // A bump that failed just now found the job taken; so look again after giving it back.
-                self.shared.queue.release_retry();
-                self.has_job = self.shared.queue.claim_retry();
+                self.shared.queue.release_retry(self.claim);
+                match self.shared.queue.claim_retry() {
+                    Some(claim) => self.claim = claim,
+                    None => return,
+                }
             }
             // Nobody else has this cache any more, and a store may never come back.
             if Arc::strong_count(&self.shared) == 1 {
                 let since = *orphaned_since.get_or_insert_with(Instant::now);
                 if since.elapsed() > LAST_WILL {
+                    let Shared { name, queue, .. } = &*self.shared;
+                    let lost = queue.len();
                     warning!(
-                        "cache `{}` was dropped and its store is away: {} queued bumps are lost",
-                        self.shared.name,
-                        self.shared.queue.len()
+                        "cache `{name}` was dropped and its store is away: {lost} queued bumps are lost"
                     );
                     return;
                 }
@@ -357,25 +393,31 @@ impl Retry {
 /// Also when the runtime ends: the next call, in another one, takes over.
 impl Drop for Retry {
     fn drop(&mut self) {
-        if self.has_job {
-            self.shared.queue.release_retry();
-        }
+        self.shared.queue.release_retry(self.claim);
     }
 }
 
 impl Shared {
     /// Sends the queued bumps, some at a time: one that goes through is settled, whatever
     /// becomes of the others. Nobody waits for this, so it may take longer than a call.
-    async fn retry(&self) -> Result<(), Error> {
-        let patience = self.settings.operation_timeout.max(RETRY_PATIENCE);
+    async fn retry(&self, claim: u64) -> Result<(), Error> {
+        let patience = self.settings.operation_timeout.clamp(LEAST_PATIENCE, MOST_PATIENCE);
+        let mut outcome = Ok(());
         for queued in self.queue.all().chunks(TAGS_PER_RETRY) {
             let tags: Vec<Tag> = queued.iter().map(|(tag, _)| tag.clone()).collect();
-            self.store.bump(&tags, patience).await?;
-            self.queue.settle(queued);
-            tags.iter().for_each(|_| self.counters.bumped.add());
-            notice!("cache `{}`: {} queued bumps went through", self.name, tags.len());
+            match self.store.bump(&tags, patience).await {
+                Ok(_) => {
+                    self.queue.settle(queued);
+                    tags.iter().for_each(|_| self.counters.bumped.add());
+                    notice!("cache `{}`: {} queued bumps went through", self.name, tags.len());
+                }
+                Err(error) => outcome = Err(error),
+            }
+            if !self.queue.keep_retry(claim) {
+                break;
+            }
         }
-        Ok(())
+        outcome
     }
 }
 

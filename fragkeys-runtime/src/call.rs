@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::cache::{Budget, Cache};
 use crate::codec::{CodecError, Format};
-use crate::config::LONGEST_TIMEOUT;
+use crate::config::{LONGEST_TIMEOUT, SHORTEST_TIMEOUT};
 use crate::encode::{self, append_text};
 use crate::envelope;
 use crate::error::{Error, ErrorKind};
@@ -166,7 +166,8 @@ where
         Ok(value) => value,
         Err(output) => return output,
     };
-    if cache_if(&value)
+    if request.timeout >= SHORTEST_TIMEOUT
+        && cache_if(&value)
         && let Ok(entry) = request.seal(&place, &plan.ops, &value)
     {
         let outcome = match request.put(&place, entry, &mut budget).await {
@@ -284,7 +285,13 @@ impl Request {
         entry: Vec<u8>,
         budget: &mut Budget,
     ) -> Result<(), Error> {
-        self.cache.put(&self.identity, place, entry, self.timeout, budget).await
+        let stored = self.cache.put(&self.identity, place, entry, self.timeout, budget).await;
+        if let Err(error) = &stored
+            && error.kind() == ErrorKind::TooLarge
+        {
+            warn_once(&self.name, Problem::Unstorable, || error.to_string());
+        }
+        stored
     }
 
     fn refuse<T>(&self, reason: &Unstorable) {
@@ -301,6 +308,7 @@ pub(crate) enum Unstorable {
     NotForCodec,
     CodecRefused(CodecError),
     NotReadBack(CodecError),
+    ReadBackOtherwise,
     TooLarge { limit: usize },
 }
 
@@ -319,6 +327,9 @@ impl fmt::Display for Unstorable {
             Unstorable::NotReadBack(error) => {
                 write!(f, "it was encoded, but cannot be decoded: {error}; {ADVICE}")
             }
+            Unstorable::ReadBackOtherwise => {
+                write!(f, "it was encoded, but is decoded as another one; {ADVICE}")
+            }
             Unstorable::TooLarge { limit } => {
                 write!(f, "the entry is above `max_entry_bytes`, which is {limit}")
             }
@@ -328,21 +339,17 @@ impl fmt::Display for Unstorable {
 
 /// The bytes of a value that will be read back as the same value.
 ///
-/// A codec refuses what it is known to read back as something else. For what is not known,
-/// the first value of each type is decoded before it is stored.
+/// A codec refuses what it is known to read back as something else. What is not known is
+/// found by reading back: a field that is only written, or only read, shifts all behind it,
+/// and the bytes of what is read then have another length. (Not other bytes: a `HashMap`'s
+/// order is not its own.)
 fn encode_checked<T>(ops: &Ops<T>, format: Format, value: &T) -> Result<Vec<u8>, Unstorable> {
-    type Proven = Mutex<HashSet<(&'static str, u128, &'static str)>>;
-    static PROVEN: LazyLock<Proven> = LazyLock::new(Proven::default);
-    let reading = &ops.reading;
     let payload = (ops.encode)(format, value).map_err(Unstorable::CodecRefused)?;
-    let name = std::any::type_name::<T>();
-    let proof = (name, reading.shape().fingerprint, (reading.codec)(format));
-    let lock = || PROVEN.lock().unwrap_or_else(PoisonError::into_inner);
-    if !lock().contains(&proof) {
-        (reading.decode)(format, &payload).map_err(Unstorable::NotReadBack)?;
-        lock().insert(proof);
+    let back = (ops.reading.decode)(format, &payload).map_err(Unstorable::NotReadBack)?;
+    match (ops.encode)(format, &back) {
+        Ok(again) if again.len() == payload.len() => Ok(payload),
+        _ => Err(Unstorable::ReadBackOtherwise),
     }
-    Ok(payload)
 }
 
 /// The identity of a call: an injective row of all that tells it from others (I4).

@@ -52,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) format: Format,
 }
 
+/// Below it, nothing is stored.
+pub(crate) const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
 /// No entry lives longer, whatever its timeout says; keeps sums of times from overflowing.
 pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 86_400);
 
@@ -212,8 +214,7 @@ impl Config {
             Location::Memory => AnyStore::Memory(MemoryStore::new(self.max_bytes)),
             #[cfg(feature = "redis")]
             Location::Redis(url) => {
-                let Settings { prefix, tag_lifetime, .. } = &self.settings;
-                let store = crate::store::redis::RedisStore::open(url, prefix, *tag_lifetime)?;
+                let store = crate::store::redis::RedisStore::open(url, &self.settings)?;
                 store.connect();
                 AnyStore::Redis(store)
             }
@@ -230,11 +231,11 @@ impl Config {
 
     fn check(&self) -> Result<(), Error> {
         let settings = &self.settings;
-        let problem = if settings.operation_timeout.is_zero() {
-            "operation_timeout is zero: no store could ever answer; the default is 250 ms"
+        let problem = if settings.operation_timeout < Duration::from_millis(1) {
+            "operation_timeout is below a millisecond: no store could answer; the default is 250 ms"
         } else if settings.operation_timeout > Duration::from_secs(3_600) {
             "operation_timeout is above an hour: a call would wait that long for a hung store"
-        } else if settings.default_timeout < Duration::from_millis(1) {
+        } else if settings.default_timeout < SHORTEST_TIMEOUT {
             "default_timeout is below a millisecond: nothing would be cached"
         } else if settings.tag_lifetime < Duration::from_secs(1) {
             "tag_lifetime is below a second: tags would be gone before their entries"

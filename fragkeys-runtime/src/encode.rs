@@ -18,7 +18,7 @@ pub(crate) fn append<T: Serialize + ?Sized>(
     value: &T,
     bytes: &mut Vec<u8>,
 ) -> Result<(), Unencodable> {
-    value.serialize(&mut Encoder { sink: bytes })
+    value.serialize(&mut Encoder { sink: bytes, is_human_readable: false })
 }
 
 /// Appends a text with its length.
@@ -38,11 +38,13 @@ pub(crate) struct Pitfalls {
     pub(crate) non_finite: bool,
 }
 
-/// Walks through a value for its pitfalls.
-pub(crate) fn pitfalls<T: Serialize + ?Sized>(value: &T) -> Pitfalls {
-    let mut walk = Walk { pitfalls: Pitfalls::default(), is_in_some: false };
+/// Walks through a value for its pitfalls, as a format shows it that is readable for people
+/// (JSON), or one that is not.
+pub(crate) fn pitfalls<T: Serialize + ?Sized>(value: &T, is_human_readable: bool) -> Pitfalls {
+    let pitfalls = Pitfalls::default();
+    let mut walk = Walk { pitfalls, is_in_some: false, is_human_readable };
     // A value that cannot be serialized is found out by its codec.
-    let _ = value.serialize(&mut Encoder { sink: &mut walk });
+    let _ = value.serialize(&mut Encoder { sink: &mut walk, is_human_readable });
     walk.pitfalls
 }
 
@@ -87,11 +89,14 @@ impl Sink for Vec<u8> {
 struct Walk {
     pitfalls: Pitfalls,
     is_in_some: bool,
+    is_human_readable: bool,
 }
 
 impl Sink for Walk {
     fn mark(&mut self, kind: u8) {
-        let is_nothing = matches!(kind, NONE | UNIT | UNIT_STRUCT);
+        // MessagePack writes a unit struct as an empty row, JSON as nothing.
+        let is_nothing =
+            matches!(kind, NONE | UNIT) || (kind == UNIT_STRUCT && self.is_human_readable);
         self.pitfalls.some_of_nothing |= self.is_in_some && is_nothing;
         // A newtype is written as what it holds.
         self.is_in_some = kind == SOME || (self.is_in_some && kind == NEWTYPE);
@@ -110,6 +115,7 @@ impl Sink for Walk {
 
 struct Encoder<'a, S> {
     sink: &'a mut S,
+    is_human_readable: bool,
 }
 
 /// Ends a row of items; no item begins with it.
@@ -121,6 +127,10 @@ const UNIT_STRUCT: u8 = b'U';
 const NEWTYPE: u8 = b'w';
 
 impl<S: Sink> Encoder<'_, S> {
+    fn row(&mut self) -> Row<'_, S> {
+        Row(Encoder { sink: self.sink, is_human_readable: self.is_human_readable })
+    }
+
     fn mark(&mut self, kind: u8) {
         self.sink.mark(kind);
     }
@@ -185,7 +195,7 @@ impl<'a, S: Sink> ser::Serializer for &'a mut Encoder<'_, S> {
     }
 
     fn is_human_readable(&self) -> bool {
-        false
+        self.is_human_readable
     }
 
     fn serialize_bool(self, value: bool) -> Result<(), Unencodable> {
@@ -266,17 +276,17 @@ impl<'a, S: Sink> ser::Serializer for &'a mut Encoder<'_, S> {
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Row<'a, S>, Unencodable> {
         self.mark(b'[');
-        Ok(Row(Encoder { sink: self.sink }))
+        Ok(self.row())
     }
 
     fn serialize_tuple(self, _: usize) -> Result<Row<'a, S>, Unencodable> {
         self.mark(b'(');
-        Ok(Row(Encoder { sink: self.sink }))
+        Ok(self.row())
     }
 
     fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Row<'a, S>, Unencodable> {
         self.mark(b'T');
-        Ok(Row(Encoder { sink: self.sink }))
+        Ok(self.row())
     }
 
     fn serialize_tuple_variant(
@@ -287,17 +297,17 @@ impl<'a, S: Sink> ser::Serializer for &'a mut Encoder<'_, S> {
         _: usize,
     ) -> Result<Row<'a, S>, Unencodable> {
         self.variant(b'V', index, variant)?;
-        Ok(Row(Encoder { sink: self.sink }))
+        Ok(self.row())
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Row<'a, S>, Unencodable> {
         self.mark(b'm');
-        Ok(Row(Encoder { sink: self.sink }))
+        Ok(self.row())
     }
 
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Row<'a, S>, Unencodable> {
         self.mark(b'{');
-        Ok(Row(Encoder { sink: self.sink }))
+        Ok(self.row())
     }
 
     fn serialize_struct_variant(
@@ -308,7 +318,7 @@ impl<'a, S: Sink> ser::Serializer for &'a mut Encoder<'_, S> {
         _: usize,
     ) -> Result<Row<'a, S>, Unencodable> {
         self.variant(b'}', index, variant)?;
-        Ok(Row(Encoder { sink: self.sink }))
+        Ok(self.row())
     }
 }
 

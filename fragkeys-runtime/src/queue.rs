@@ -14,8 +14,16 @@ pub(crate) struct BumpQueue {
     /// The number of waiting tags, so that calls look without a lock while there is none.
     len: AtomicUsize,
     capacity: usize,
-    /// When the task that retries last showed up; `None` while there is none.
-    retried: Mutex<Option<Instant>>,
+    job: Mutex<Job>,
+}
+
+/// The job of retrying.
+#[derive(Debug, Default)]
+struct Job {
+    /// The number of the last claim to it.
+    claim: u64,
+    /// When who has it last showed up; `None` while nobody has.
+    last_seen: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +43,7 @@ impl BumpQueue {
             waiting: Mutex::default(),
             len: AtomicUsize::new(0),
             capacity,
-            retried: Mutex::default(),
+            job: Mutex::default(),
         }
     }
 
@@ -93,31 +101,39 @@ impl BumpQueue {
     }
 
     /// Takes the job of retrying, if nobody has it, or who has it does not show up: its
-    /// runtime may exist and not be driven.
-    pub(crate) fn claim_retry(&self) -> bool {
+    /// runtime may exist and not be driven. Returns the number of the claim.
+    pub(crate) fn claim_retry(&self) -> Option<u64> {
         const ABSENT: Duration = Duration::from_secs(5);
         if self.len() == 0 {
-            return false;
+            return None;
         }
-        let mut retried = self.lock_retried();
-        let is_free = retried.is_none_or(|last| last.elapsed() > ABSENT);
-        if is_free {
-            *retried = Some(Instant::now());
+        let mut job = self.lock_job();
+        let is_free = job.last_seen.is_none_or(|last| last.elapsed() > ABSENT);
+        is_free.then(|| {
+            job.claim += 1;
+            job.last_seen = Some(Instant::now());
+            job.claim
+        })
+    }
+
+    /// Shows up for the job; `false` if it was taken over.
+    pub(crate) fn keep_retry(&self, claim: u64) -> bool {
+        let mut job = self.lock_job();
+        if job.claim == claim {
+            job.last_seen = Some(Instant::now());
         }
-        is_free
+        job.claim == claim
     }
 
-    /// Says that the job is being done.
-    pub(crate) fn keep_retry(&self) {
-        *self.lock_retried() = Some(Instant::now());
+    pub(crate) fn release_retry(&self, claim: u64) {
+        let mut job = self.lock_job();
+        if job.claim == claim {
+            job.last_seen = None;
+        }
     }
 
-    pub(crate) fn release_retry(&self) {
-        *self.lock_retried() = None;
-    }
-
-    fn lock_retried(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.retried.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_job(&self) -> MutexGuard<'_, Job> {
+        self.job.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

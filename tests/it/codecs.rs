@@ -257,3 +257,57 @@ async fn a_value_comes_back_as_it_was_or_not_at_all() {
         check(f64::from_bits(bits)).await;
     }
 }
+
+/// Fields that are only written, or only read: bincode would take one for another.
+#[tokio::test]
+async fn a_field_that_is_only_written_or_only_read() {
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct NotWritten {
+        #[serde(skip_serializing, default)]
+        is_admin: bool,
+        name: String,
+    }
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct NotRead {
+        name: String,
+        #[serde(skip_deserializing)]
+        is_admin: bool,
+    }
+    let cache = memory_cache().await;
+    for name in ["", "\0", "\u{1}\0", "Ada"] {
+        let value = NotWritten { is_admin: false, name: name.to_owned() };
+        let entry = cache.entry("not-written");
+        for _ in 0..2 {
+            assert_eq!(entry.get_or_set_with(async || value.clone()).await, value);
+        }
+        let value = NotRead { name: name.to_owned(), is_admin: false };
+        let entry = cache.entry("not-read");
+        for _ in 0..2 {
+            assert_eq!(entry.get_or_set_with(async || value.clone()).await, value);
+        }
+    }
+    assert_eq!(cache.stats().stored, 0);
+    // The order of a map is no reason to refuse it.
+    let map: std::collections::HashMap<u32, String> =
+        (0..100).map(|n| (n, n.to_string())).collect();
+    cache.entry("map").set(&map).await.unwrap();
+    assert_eq!(cache.entry("map").get().await.unwrap(), Some(map));
+}
+
+/// A number that only JSON is shown.
+#[tokio::test]
+async fn a_value_that_is_another_one_for_readers() {
+    #[derive(Clone, Debug, Deserialize)]
+    struct Number(f64);
+    impl Serialize for Number {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            if serializer.is_human_readable() {
+                self.0.serialize(serializer)
+            } else {
+                self.0.to_bits().serialize(serializer)
+            }
+        }
+    }
+    let entry = json_cache().await.entry("number");
+    assert_eq!(entry.set(&Some(Number(f64::NAN))).await.unwrap_err().kind(), ErrorKind::Codec);
+}

@@ -288,6 +288,13 @@ async fn the_embedded_store_holds_large_entries_or_says_that_it_cannot() {
     let error = small.entry("large").set(&vec![1_u8; 2 << 20]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     assert!(error.to_string().contains("max_bytes"), "{error}");
+    // Near the bound: found again, or refused.
+    for bytes in (800_000..1 << 20).step_by(20_000) {
+        let entry = small.entry("near").group(bytes.to_string());
+        if entry.set(&vec![1_u8; bytes]).await.is_ok() {
+            assert!(entry.get::<Vec<u8>>().await.unwrap().is_some(), "{bytes}");
+        }
+    }
     small.entry("fits").set(&vec![1_u8; 500_000]).await.unwrap();
     assert!(small.entry("fits").get::<Vec<u8>>().await.unwrap().is_some());
 }

@@ -89,6 +89,42 @@ fn i5_impatient_callers_do_not_hang_for_ever() {
     });
 }
 
+/// The same for callers so impatient that each of them says nothing.
+#[test]
+fn i5_very_impatient_callers_do_not_hang_for_ever() {
+    let server = RedisServer::start();
+    Runtime::new().unwrap().block_on(async {
+        let cache = cache_at(server.url()).await;
+        let source = Source::default();
+        call(&cache, &source).await;
+        server.pause();
+        eventually("a call does not wait for the server", async || {
+            let patience = Duration::from_millis(5);
+            tokio::time::timeout(patience, call(&cache, &source)).await.is_ok()
+        })
+        .await;
+        server.resume();
+    });
+}
+
+/// A server that is slow and alive is not taken for a hung one because a caller left.
+#[test]
+fn a_slow_server_is_not_given_up_for_one_impatient_caller() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port());
+    Runtime::new().unwrap().block_on(async {
+        let cache = cache_at(proxy.url()).await;
+        let source = Source::default();
+        call(&cache, &source).await;
+        proxy.delay(Duration::from_millis(400));
+        let patience = Duration::from_millis(50);
+        tokio::time::timeout(patience, call(&cache, &source)).await.unwrap_err();
+        for _ in 0..3 {
+            assert_eq!(call(&cache, &source).await.1, Outcome::Hit);
+        }
+    });
+}
+
 /// I6: a retry that began on a runtime which nobody drives any more is taken over.
 #[test]
 fn i6_a_retry_on_an_idle_runtime_is_taken_over() {

@@ -28,7 +28,7 @@ impl Codec for Bincode {
     const NAME: &'static str = "bincode2";
 
     fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
-        if pitfalls(value).skipped_fields {
+        if pitfalls(value, false).skipped_fields {
             return Err(CodecError::new(
                 "it leaves fields out (`skip_serializing_if`), and bincode writes no field names",
             ));

@@ -17,7 +17,7 @@ impl Codec for Json {
     const SELF_DESCRIBING: bool = true;
 
     fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
-        let found = pitfalls(value);
+        let found = pitfalls(value, true);
         if found.some_of_nothing {
             return Err(CodecError::new(
                 "JSON cannot tell its `Some(None)` or `Some(())` from `None`",

@@ -20,7 +20,7 @@ impl Codec for MessagePack {
     const SELF_DESCRIBING: bool = true;
 
     fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
-        if pitfalls(value).some_of_nothing {
+        if pitfalls(value, false).some_of_nothing {
             return Err(CodecError::new(
                 "MessagePack cannot tell its `Some(None)` or `Some(())` from `None`",
             ));

@@ -107,15 +107,19 @@ fn pitfalls_are_noticed_wherever_they_are() {
     let hides =
         |found: Pitfalls| found == Pitfalls { some_of_nothing: true, ..Pitfalls::default() };
     let wild = |found: Pitfalls| found == Pitfalls { non_finite: true, ..Pitfalls::default() };
-    assert!(skips(pitfalls(&sparse())));
-    assert!(skips(pitfalls(&vec![whole(), sparse()])));
-    assert!(skips(pitfalls(&BTreeMap::from([(1, Some(Box::new(sparse())))]))));
-    assert!(hides(pitfalls(&Some(None::<u8>))));
-    assert!(hides(pitfalls(&vec![(1, Some(New(New(()))))])));
-    assert!(wild(pitfalls(&[Some(f64::NAN)])));
-    assert!(wild(pitfalls(&f32::NEG_INFINITY)));
+    assert!(skips(found_in(&sparse())));
+    assert!(skips(found_in(&vec![whole(), sparse()])));
+    assert!(skips(found_in(&BTreeMap::from([(1, Some(Box::new(sparse())))]))));
+    assert!(hides(found_in(&Some(None::<u8>))));
+    assert!(hides(found_in(&vec![(1, Some(New(New(()))))])));
+    assert!(wild(found_in(&[Some(f64::NAN)])));
+    assert!(wild(found_in(&f32::NEG_INFINITY)));
     let harmless = (whole(), Some(Some(1)), Some(vec![None::<u8>]), Choice::Three { one: 1 }, 0.5);
-    assert_eq!(pitfalls(&harmless), Pitfalls::default());
+    assert_eq!(found_in(&harmless), Pitfalls::default());
+}
+
+fn found_in<T: Serialize + ?Sized>(value: &T) -> Pitfalls {
+    pitfalls(value, true)
 }
 
 struct Refuses;

@@ -16,6 +16,7 @@ use self::script::{BUMP, SEED, Script};
 use super::memory::{Weight, sized_cache};
 use super::{Found, Store};
 use crate::cache::outliving;
+use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place, version_key};
 use crate::tag::{Tag, Version};
@@ -41,16 +42,16 @@ pub(crate) struct RedisStore {
 #[derive(Clone, Copy)]
 struct Guess {
     version: Version,
-    /// How long Redis was asked to keep it, by this process and since this version.
-    kept_for: Duration,
+    /// Until when Redis was asked to keep it, by this process and since this version.
+    kept_until: Instant,
 }
 
 impl RedisStore {
-    pub(crate) fn open(url: &str, prefix: &str, tag_lifetime: Duration) -> Result<Self, Error> {
+    pub(crate) fn open(url: &str, settings: &Settings) -> Result<Self, Error> {
         Ok(RedisStore {
-            links: Links::open(url)?,
-            prefix: prefix.to_owned(),
-            tag_lifetime,
+            links: Links::open(url, settings.operation_timeout)?,
+            prefix: settings.prefix.clone(),
+            tag_lifetime: settings.tag_lifetime,
             guesses: sized_cache(GUESS_BYTES),
         })
     }
@@ -150,16 +151,22 @@ impl RedisStore {
 
     /// Remembers versions that Redis told; and for how long it keeps them, if that was said.
     fn remember(&self, tags: &[Tag], versions: &[Version], lifetime: Option<Duration>) {
+        let now = Instant::now();
         for (tag, &version) in tags.iter().zip(versions) {
             let before = self.guesses.get(tag).filter(|guess| guess.version == version);
-            let kept_for = lifetime.or(before.map(|guess| guess.kept_for)).unwrap_or_default();
-            self.guesses.insert(tag.clone(), Guess { version, kept_for });
+            let kept_until = match (lifetime, before) {
+                (Some(lifetime), _) => now + lifetime,
+                (None, Some(before)) => before.kept_until,
+                (None, None) => now,
+            };
+            self.guesses.insert(tag.clone(), Guess { version, kept_until });
         }
     }
 
-    /// The tags that Redis may drop before an entry that is to be kept for so long.
+    /// The tags that Redis may drop within half of this lifetime.
     fn short_lived(&self, tags: &[Tag], lifetime: Duration) -> Vec<(Tag, Guess)> {
-        let is_short = |guess: &Guess| guess.kept_for < lifetime;
+        let soon = Instant::now() + lifetime / 2;
+        let is_short = |guess: &Guess| guess.kept_until < soon;
         tags.iter()
             .filter_map(|tag| Some((tag.clone(), self.guesses.get(tag).filter(is_short)?)))
             .collect()
@@ -242,8 +249,9 @@ impl Store for RedisStore {
             Some(Value::Okay) => {}
             other => return Err(refusal(other.unwrap_or(Value::Nil))),
         }
+        let kept_until = Instant::now() + lifetime;
         for (tag, guess) in short_lived {
-            self.guesses.insert(tag, Guess { kept_for: lifetime, ..guess });
+            self.guesses.insert(tag, Guess { kept_until, ..guess });
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 //! during the first attempt after a start or a loss, and never past its deadline.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -22,13 +22,18 @@ use tokio::time::{sleep, timeout, timeout_at};
 use crate::error::{Error, ErrorKind};
 use crate::log::{notice, warning};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// A connection that let a call wait in vain has this long to answer a PING behind it.
-const PROOF_OF_LIFE: Duration = Duration::from_secs(1);
-/// The same for one whose caller left early: so long, others go on using it.
+/// What a slow but living server is given to connect or to answer, at most and at least. In
+/// between it is as long as calls wait for it.
+const MOST_PATIENCE: Duration = Duration::from_secs(5);
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+/// The least for a server that is only questioned: so long, calls go on using it.
 const BENEFIT_OF_DOUBT: Duration = Duration::from_millis(250);
 /// Callers that leave sooner say nothing about the server.
 const TELLING_WAIT: Duration = Duration::from_millis(20);
+/// Unless it is so many in a row, without any reply.
+const TELLING_NUMBER: u32 = 16;
+/// How long a connection is kept at least that turns out to be read-only.
+const READ_ONLY_FOR: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Short enough that hits are back within a second of the server.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -45,10 +50,12 @@ pub(super) struct Links {
 struct Server {
     client: Client,
     address: String,
+    /// How long calls wait for it.
+    operation_timeout: Duration,
 }
 
 impl Links {
-    pub(super) fn open(url: &str) -> Result<Self, Error> {
+    pub(super) fn open(url: &str, operation_timeout: Duration) -> Result<Self, Error> {
         if url.starts_with("rediss:") {
             let message = "`rediss://` needs TLS, which this version cannot do yet: use `redis://`, or a tunnel";
             return Err(Error::new(ErrorKind::Config, message));
@@ -71,7 +78,10 @@ impl Links {
                 format!("the Redis server {address} cannot be used with these settings"),
             )
         })?;
-        Ok(Links { server: Arc::new(Server { client, address }), by_runtime: Arc::default() })
+        Ok(Links {
+            server: Arc::new(Server { client, address, operation_timeout }),
+            by_runtime: Arc::default(),
+        })
     }
 
     pub(super) fn address(&self) -> &str {
@@ -139,6 +149,8 @@ struct Live {
     is_doubtful: AtomicBool,
     /// A call was dropped while it waited. That may be the server, or an impatient caller.
     is_questioned: AtomicBool,
+    /// Calls in a row that were dropped too soon to say anything.
+    early_leavers: AtomicU32,
 }
 
 impl Link {
@@ -166,11 +178,13 @@ impl Link {
             let live = self.live(until).await?;
             let mut connection = live.connection.clone();
             let sent = connection.send_packed_commands(pipeline, 0, replies);
-            let question = Question { link: self, live: &live, since: Instant::now() };
+            let since = Instant::now();
+            let question = Question { link: self, live: &live, since };
             let answer = timeout_at(until.into(), sent).await;
             std::mem::forget(question);
             match answer {
                 Ok(Ok(values)) => {
+                    live.early_leavers.store(0, Ordering::Relaxed);
                     live.leave_if_demoted(&values, self);
                     return Ok(values);
                 }
@@ -188,7 +202,10 @@ impl Link {
                     return Err(Error::new(ErrorKind::Refused, message));
                 }
                 Err(_) => {
-                    live.is_doubtful.store(true, Ordering::Release);
+                    // What had little time left says little about the server.
+                    let is_telling = since.elapsed() >= self.server.operation_timeout / 2;
+                    let flag = if is_telling { &live.is_doubtful } else { &live.is_questioned };
+                    flag.store(true, Ordering::Release);
                     self.wake.notify_one();
                     return Err(self.silent());
                 }
@@ -218,7 +235,7 @@ impl Link {
     /// Connects, and has the server answer once: one that accepts and then closes is not up.
     async fn connect(&self) -> Result<Arc<Live>, Error> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_connection_timeout(Some(self.patience(LEAST_PATIENCE)))
             .set_response_timeout(None);
         let connecting = self.server.client.get_multiplexed_async_connection_with_config(&config);
         let connection = connecting.await.map_err(|error| self.unreachable(&error))?;
@@ -228,12 +245,17 @@ impl Link {
             is_lost: AtomicBool::new(false),
             is_doubtful: AtomicBool::new(false),
             is_questioned: AtomicBool::new(false),
+            early_leavers: AtomicU32::new(0),
         });
-        match timeout(PROOF_OF_LIFE, live.ping()).await {
+        match timeout(self.patience(LEAST_PATIENCE), live.ping()).await {
             Ok(Ok(_)) => Ok(live),
             Ok(Err(error)) => Err(self.unreachable(&error)),
             Err(_) => Err(self.silent()),
         }
+    }
+
+    fn patience(&self, least: Duration) -> Duration {
+        self.server.operation_timeout.clamp(least, MOST_PATIENCE)
     }
 
     /// Returns when the connection is of no more use.
@@ -245,13 +267,21 @@ impl Link {
             }
             let is_doubtful = live.is_doubtful.load(Ordering::Acquire);
             let is_questioned = live.is_questioned.swap(false, Ordering::AcqRel);
-            if !is_doubtful && (!is_questioned || live.answers_within(BENEFIT_OF_DOUBT).await) {
+            if !is_doubtful && !is_questioned {
                 continue;
+            }
+            if !is_doubtful {
+                match timeout(self.patience(BENEFIT_OF_DOUBT), live.ping()).await {
+                    Ok(Ok(_)) => continue,
+                    Ok(Err(_)) => return,
+                    Err(_) => {}
+                }
             }
             // Until it has answered, calls go straight to their functions.
             self.state.send_replace(State::Down(self.silent()));
-            if !live.answers_within(PROOF_OF_LIFE).await {
-                return;
+            match timeout(self.patience(LEAST_PATIENCE), live.ping()).await {
+                Ok(Ok(_)) => {}
+                _ => return,
             }
             live.is_doubtful.store(false, Ordering::Release);
             self.state.send_replace(State::Up(live.clone()));
@@ -287,17 +317,13 @@ impl Link {
 
 impl Live {
     /// A master that became a replica keeps its connections, while its name may lead to the
-    /// new master by now. So a connection that turned read-only is replaced, at most once a second.
+    /// new master by now. So a connection that turned read-only is replaced, now and then.
     fn leave_if_demoted(&self, replies: &[Value], link: &Link) {
         let is_refusal = |reply: &Value| matches!(reply, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::ReadOnly));
-        if replies.iter().any(is_refusal) && self.since.elapsed() > Duration::from_secs(1) {
+        if replies.iter().any(is_refusal) && self.since.elapsed() > READ_ONLY_FOR {
             self.is_lost.store(true, Ordering::Release);
             link.wake.notify_one();
         }
-    }
-
-    async fn answers_within(&self, patience: Duration) -> bool {
-        matches!(timeout(patience, self.ping()).await, Ok(Ok(_)))
     }
 
     async fn ping(&self) -> Result<Vec<Value>, RedisError> {
@@ -318,7 +344,8 @@ struct Question<'a> {
 
 impl Drop for Question<'_> {
     fn drop(&mut self) {
-        if self.since.elapsed() >= TELLING_WAIT {
+        let leavers = self.live.early_leavers.fetch_add(1, Ordering::Relaxed);
+        if self.since.elapsed() >= TELLING_WAIT || leavers >= TELLING_NUMBER {
             self.live.is_questioned.store(true, Ordering::Release);
             self.link.wake.notify_one();
         }
