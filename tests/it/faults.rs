@@ -1,28 +1,18 @@
 //! I5 and I6 on real servers: whatever is wrong with the store, functions answer within
 //! `operation_timeout`, bumps say so, and all is well again by itself.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use fragkeys::{Cache, Config, ErrorKind, Outcome, Tag, observe, tagged_cache, with_cache};
+use fragkeys::{Cache, Config, ErrorKind, Outcome, Tag, observe, with_cache};
 use fragkeys_tests::{GarbageServer, Proxy, RedisServer};
 
-use crate::support::eventually;
+use crate::support::{Source, eventually, row};
 
 /// Long enough for a busy machine, short enough to tell it from a hang.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What a call may take beyond that: scheduling, not waiting.
 const SLACK: Duration = Duration::from_secs(3);
-
-#[derive(Default)]
-struct Source {
-    runs: AtomicU32,
-}
-
-#[tagged_cache(tags = ["Row:<id>"], vary_on = [id])]
-async fn row(source: &Source, id: u64) -> String {
-    format!("row {id}, run {}", source.runs.fetch_add(1, Ordering::SeqCst))
-}
 
 async fn cache_at(url: impl Into<String>) -> Cache {
     Config::redis(url).operation_timeout(PATIENCE).build().await.unwrap()

@@ -1,24 +1,13 @@
 //! Which runtime does the work: connections and retries when runtimes end, idle or do not
 //! exist, when callers leave early, and when caches are dropped.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use fragkeys::{Cache, Config, Outcome, Tag, observe, tagged_cache, with_cache};
+use fragkeys::{Cache, Config, Outcome, Tag, observe, with_cache};
 use fragkeys_tests::{Proxy, RedisServer};
 use tokio::runtime::Runtime;
 
-use crate::support::{eventually, patient};
-
-#[derive(Default)]
-struct Source {
-    runs: AtomicU32,
-}
-
-#[tagged_cache(tags = ["Row:<id>"], vary_on = [id])]
-async fn row(source: &Source, id: u64) -> String {
-    format!("row {id}, run {}", source.runs.fetch_add(1, Ordering::SeqCst))
-}
+use crate::support::{Source, eventually, patient, row};
 
 async fn cache_at(url: impl Into<String>) -> Cache {
     patient(url).build().await.unwrap()

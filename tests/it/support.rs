@@ -1,9 +1,21 @@
 //! What several tests need.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use fragkeys::{Cache, Config};
+use fragkeys::{Cache, Config, tagged_cache};
 use fragkeys_tests::{Child, RedisServer};
+
+/// A source that counts how often it is asked.
+#[derive(Default)]
+pub(crate) struct Source {
+    pub(crate) runs: AtomicU32,
+}
+
+#[tagged_cache(tags = ["Row:<id>"], vary_on = [id])]
+pub(crate) async fn row(source: &Source, id: u64) -> String {
+    format!("row {id}, run {}", source.runs.fetch_add(1, Ordering::SeqCst))
+}
 
 /// A cache of its own in a server.
 pub(crate) async fn redis_cache(server: &RedisServer) -> Cache {
