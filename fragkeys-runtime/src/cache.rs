@@ -121,7 +121,7 @@ impl Cache {
     /// # Errors
     ///
     /// If the store did not confirm it. The bump then waits and is retried until the store
-    /// has it; until then, this process neither reads nor stores what depends on these tags.
+    /// has it; until then, this cache neither reads nor stores what depends on these tags.
     /// [`ErrorKind::Tag`] if one cannot be bumped; then none was.
     pub fn invalidate<I>(&self, tags: I) -> impl Future<Output = Result<Bumped, Error>> + Send
     where
@@ -263,7 +263,7 @@ impl Cache {
             Ok(versions) => {
                 std::mem::forget(unconfirmed);
                 queue.settle(&settles);
-                tags.iter().for_each(|_| self.shared.counters.bumped.add());
+                self.shared.counters.bumped.add_many(tags.len());
                 Ok(Bumped::new(tags, versions))
             }
             Err(error) => {
@@ -408,7 +408,7 @@ impl Shared {
             match self.store.bump(&tags, patience).await {
                 Ok(_) => {
                     self.queue.settle(queued);
-                    tags.iter().for_each(|_| self.counters.bumped.add());
+                    self.counters.bumped.add_many(tags.len());
                     notice!("cache `{}`: {} queued bumps went through", self.name, tags.len());
                 }
                 Err(error) => outcome = Err(error),

@@ -27,19 +27,13 @@ pub fn placeholder<V: TagPart + ?Sized>(text: &mut TagText, value: &V) {
     label = "not a tag",
     note = "write a template, as in `\"User:<user_id>\"`, or a tag, as in `Tag::new(\"User\", user_id)`"
 )]
-pub trait IntoTag {
-    fn into_tag(self) -> Tag;
-}
+pub trait IntoTag: Into<Tag> {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Into<Tag>> IntoTag for T {
-    fn into_tag(self) -> Tag {
-        self.into()
-    }
-}
+impl<T: Into<Tag>> IntoTag for T {}
 
 pub fn tag(tag: impl IntoTag) -> Tag {
-    tag.into_tag()
+    tag.into()
 }
 
 /// `invalidate!`: bumps in the cache that is used here.

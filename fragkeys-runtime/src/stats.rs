@@ -29,7 +29,11 @@ pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
     pub(crate) fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add_many(1);
+    }
+
+    pub(crate) fn add_many(&self, number: usize) {
+        self.0.fetch_add(number as u64, Ordering::Relaxed);
     }
 }
 

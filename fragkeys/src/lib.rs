@@ -74,7 +74,7 @@
 //! # async fn update(transaction: Transaction, user_id: u64) -> Result<(), Box<dyn std::error::Error>> {
 //! transaction.commit().await?;
 //! if let Err(error) = invalidate!("User:<user_id>").await {
-//!     // The bump is queued and retried; until it is through, this process reads and
+//!     // The bump is queued and retried; until it is through, this cache reads and
 //!     // stores nothing that depends on the user. Others may until then.
 //!     eprintln!("{error}");
 //! }
