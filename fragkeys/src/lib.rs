@@ -94,9 +94,9 @@ pub use fragkeys_runtime::Json;
 pub use fragkeys_runtime::MessagePack;
 pub use fragkeys_runtime::{
     Bincode, Bumped, Cache, CacheCodec, Change, Codec, CodecError, CommitScope, Committed, Config,
-    Entry, Error, ErrorKind, KeyedBy, ModelInfo, OnCommit, Outcome, Stats, Tag, TaggedModel,
-    Version, cache, cache_named, committing, is_muted, is_registered, models, mute, observe,
-    on_commit, register, with_cache,
+    Entry, Error, ErrorKind, FragmentedKeys, KeyedBy, ModelInfo, OnCommit, Outcome, Stats, Tag,
+    TaggedModel, Version, cache, cache_named, committing, is_muted, is_registered, models, mute,
+    observe, on_commit, register, reset_for_tests, with_cache,
 };
 
 #[doc(hidden)]
