@@ -40,11 +40,17 @@ impl Version {
         std::str::from_utf8(text).ok()?.parse().ok().and_then(Version::new)
     }
 
-    /// Stands for the bytes at somebody else's key, to be compared with others of its kind. Two
-    /// texts have one stamp with a chance of 2⁻⁶⁴; who writes that key could as well leave it alone.
+    /// Stands for the bytes at somebody else's key, to be compared with others of its kind, and above all versions. Two
+    /// texts have one stamp with a chance of 2⁻⁶³; who writes that key could as well leave it alone.
     #[cfg(feature = "redis")]
     pub(crate) fn stamp(bytes: &[u8]) -> Self {
-        Version(xxhash_rust::xxh3::xxh3_64(bytes))
+        Version(xxhash_rust::xxh3::xxh3_64(bytes) | (Self::MAX + 1))
+    }
+
+    /// What a cell holds, if that is a version or a stamp.
+    #[cfg(feature = "redis")]
+    pub(crate) fn of_cell(number: u64) -> Option<Self> {
+        (number >= Self::MIN).then_some(Version(number))
     }
 
     /// A version as the Python original counts: milliseconds since 1970.

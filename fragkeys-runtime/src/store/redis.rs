@@ -6,12 +6,14 @@
 //! if the versions that came back are the ones it assumed.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use redis::{Pipeline, ServerErrorKind, Value};
 
-use self::link::Links;
+use self::cell::{Cell, Cells};
+use self::link::{Failure, Link, Links, Live};
 use self::script::{BUMP, BUMP_ORIGINAL, SEED, SEED_ORIGINAL, Script};
 use super::memory::{Weight, sized_cache};
 use super::{Found, Store};
@@ -22,6 +24,7 @@ use crate::key::{Identity, Place, version_key};
 use crate::tag::{Kind, Tag};
 use crate::version::Version;
 
+mod cell;
 mod link;
 mod script;
 
@@ -173,6 +176,83 @@ impl RedisStore {
         versions.ok_or_else(|| nonsense("fewer versions than tags"))
     }
 
+    /// A look through one connection: what its cells know is true of no other.
+    async fn look_through(
+        &self,
+        link: &Link,
+        live: &Live,
+        identity: &Identity,
+        lifetime: Duration,
+        until: Instant,
+    ) -> Result<Found, Failure> {
+        let keys = self.version_keys(&identity.tags);
+        let cells = live.cells.as_deref();
+        if let Some(known) = cells.and_then(|cells| Known::of(cells, &keys)) {
+            let place = identity.at(&known.versions);
+            let mut pipeline = Pipeline::with_capacity(1);
+            pipeline.cmd("GET").arg(&place.key);
+            let mut replies = link.ask(live, &pipeline, 1, until).await?.into_iter();
+            let entry = read_entry(replies.next().unwrap_or(Value::Nil))?;
+            if known.is_current() {
+                return Ok(Found { place, entry });
+            }
+        }
+        self.look_anew(link, live, identity, &keys, lifetime, until).await
+    }
+
+    /// A look that asks for the versions, and in the same round trip for the entry under those
+    /// that Redis told last.
+    async fn look_anew(
+        &self,
+        link: &Link,
+        live: &Live,
+        identity: &Identity,
+        keys: &[String],
+        lifetime: Duration,
+        until: Instant,
+    ) -> Result<Found, Failure> {
+        let tags = &identity.tags;
+        let guess = self.guess(tags).map(|versions| (identity.at(&versions), versions));
+        let asked: Option<Vec<Asked>> = live
+            .cells
+            .as_deref()
+            .map(|cells| keys.iter().map(|key| Asked::of(cells, key)).collect());
+        let mut pipeline = Pipeline::with_capacity(3);
+        if asked.is_some() {
+            pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
+        }
+        pipeline.cmd("MGET").arg(keys);
+        if let Some((place, _)) = &guess {
+            pipeline.cmd("GET").arg(&place.key);
+        }
+        let number = 1 + usize::from(asked.is_some()) + usize::from(guess.is_some());
+        let mut replies = link.ask(live, &pipeline, number, until).await?.into_iter();
+        if asked.is_some() {
+            replies.next();
+        }
+        let known = read_versions(tags, replies.next().unwrap_or(Value::Nil))?;
+        for (asked, version) in asked.into_iter().flatten().zip(&known) {
+            asked.learn(*version);
+        }
+        if let Some((place, guessed)) = guess
+            && known.iter().copied().eq(guessed.iter().map(|version| Some(*version)))
+        {
+            let entry = read_entry(replies.next().unwrap_or(Value::Nil))?;
+            return Ok(Found { place, entry });
+        }
+        // Under a version that was not there until now there is no entry.
+        let is_complete = known.iter().all(Option::is_some);
+        let versions = self.complete(tags, known, lifetime, until).await?;
+        let place = identity.at(&versions);
+        if !is_complete {
+            return Ok(Found { place, entry: None });
+        }
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.cmd("GET").arg(&place.key);
+        let entry = read_entry(self.one(&pipeline, until).await?)?;
+        Ok(Found { place, entry })
+    }
+
     fn guess(&self, tags: &[Tag]) -> Option<Vec<Version>> {
         tags.iter().map(|tag| Some(self.guesses.get(tag)?.version)).collect()
     }
@@ -213,29 +293,15 @@ impl Store for RedisStore {
         patience: Duration,
     ) -> Result<Found, Error> {
         let until = Instant::now() + patience;
-        let tags = &identity.tags;
-        let guess = self.guess(tags).map(|versions| (identity.at(&versions), versions));
-
-        let mut pipeline = Pipeline::new();
-        pipeline.cmd("MGET").arg(self.version_keys(tags));
-        if let Some((place, _)) = &guess {
-            pipeline.cmd("GET").arg(&place.key);
+        let link = self.links.here()?;
+        let live = link.live(until).await?;
+        match self.look_through(&link, &live, identity, lifetime, until).await {
+            Err(Failure::Lost(_)) => {
+                let live = link.live(until).await?;
+                Ok(self.look_through(&link, &live, identity, lifetime, until).await?)
+            }
+            found => Ok(found?),
         }
-        let mut replies = self.send(&pipeline, 1 + usize::from(guess.is_some()), until).await?;
-        let known = read_versions(tags, replies.next().unwrap_or(Value::Nil))?;
-
-        if let Some((place, guessed)) = guess
-            && known.iter().copied().eq(guessed.iter().map(|version| Some(*version)))
-        {
-            let entry = read_entry(replies.next().unwrap_or(Value::Nil))?;
-            return Ok(Found { place, entry });
-        }
-        let versions = self.complete(tags, known, lifetime, until).await?;
-        let place = identity.at(&versions);
-        let mut pipeline = Pipeline::new();
-        pipeline.cmd("GET").arg(&place.key);
-        let entry = read_entry(self.one(&pipeline, until).await?)?;
-        Ok(Found { place, entry })
     }
 
     async fn versions(
@@ -294,6 +360,44 @@ impl Store for RedisStore {
         match self.one(&pipeline, Instant::now() + patience).await? {
             Value::Int(removed) => Ok(removed > 0),
             other => Err(refusal(other)),
+        }
+    }
+}
+
+/// The versions of an identity's tags, as their cells have them.
+struct Known {
+    cells: Vec<Arc<Cell>>,
+    versions: Vec<Version>,
+}
+
+impl Known {
+    /// `None` unless all are known.
+    fn of(cells: &Cells, keys: &[String]) -> Option<Known> {
+        let cells: Vec<Arc<Cell>> = keys.iter().map(|key| cells.get(key)).collect::<Option<_>>()?;
+        let versions = cells.iter().map(|cell| cell.version()).collect::<Option<_>>()?;
+        Some(Known { cells, versions })
+    }
+
+    fn is_current(&self) -> bool {
+        self.cells.iter().zip(&self.versions).all(|(cell, held)| cell.version() == Some(*held))
+    }
+}
+
+/// A version that was asked for.
+struct Asked {
+    cell: Arc<Cell>,
+    question: u64,
+}
+
+impl Asked {
+    fn of(cells: &Cells, key: &str) -> Asked {
+        let cell = cells.get_or_add(key);
+        Asked { question: cell.question(), cell }
+    }
+
+    fn learn(self, version: Option<Version>) {
+        if let Some(version) = version {
+            self.cell.learn(self.question, version);
         }
     }
 }

@@ -13,12 +13,14 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, RedisError, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, ProtocolVersion, PushInfo,
+    RedisError, RedisResult, ServerErrorKind, Value,
 };
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout, timeout_at};
 
+use super::cell::Cells;
 use crate::error::{Error, ErrorKind};
 use crate::log::{notice, warning};
 
@@ -49,6 +51,8 @@ pub(super) struct Links {
 /// What is needed to connect, and the address to name in messages: never credentials.
 struct Server {
     client: Client,
+    /// For servers that cannot track what was read, or may not.
+    plain_client: Client,
     address: String,
     /// How long calls wait for it.
     operation_timeout: Duration,
@@ -72,14 +76,19 @@ impl Links {
             })?;
         let address = info.addr().to_string();
         let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let client = Client::open(info).map_err(|_| {
-            Error::new(
-                ErrorKind::Config,
-                format!("the Redis server {address} cannot be used with these settings"),
-            )
-        })?;
+        let client_with = |protocol| {
+            let settings = info.redis_settings().clone().set_protocol(protocol);
+            Client::open(info.clone().set_redis_settings(settings)).map_err(|_| {
+                Error::new(
+                    ErrorKind::Config,
+                    format!("the Redis server {address} cannot be used with these settings"),
+                )
+            })
+        };
+        let client = client_with(ProtocolVersion::RESP3)?;
+        let plain_client = client_with(ProtocolVersion::RESP2)?;
         Ok(Links {
-            server: Arc::new(Server { client, address, operation_timeout }),
+            server: Arc::new(Server { client, plain_client, address, operation_timeout }),
             by_runtime: Arc::default(),
         })
     }
@@ -140,8 +149,11 @@ enum State {
     Down(Error),
 }
 
-struct Live {
+/// A connection, and what is known through it.
+pub(super) struct Live {
     connection: MultiplexedConnection,
+    /// Kept current by Redis; `None` where it does not.
+    pub(super) cells: Option<Arc<Cells>>,
     since: Instant,
     /// The connection is gone for good.
     is_lost: AtomicBool,
@@ -173,48 +185,59 @@ impl Link {
         replies: usize,
         until: Instant,
     ) -> Result<Vec<Value>, Error> {
-        let mut may_retry = true;
-        loop {
-            let live = self.live(until).await?;
-            let mut connection = live.connection.clone();
-            let sent = connection.send_packed_commands(pipeline, 0, replies);
-            let since = Instant::now();
-            let question = Question { link: self, live: &live, since };
-            let answer = timeout_at(until.into(), sent).await;
-            std::mem::forget(question);
-            match answer {
-                Ok(Ok(values)) => {
-                    live.early_leavers.store(0, Ordering::Relaxed);
-                    live.leave_if_demoted(&values, self);
-                    return Ok(values);
-                }
-                Ok(Err(error)) if is_about_connection(&error) => {
-                    live.is_lost.store(true, Ordering::Release);
-                    self.wake.notify_one();
-                    if !may_retry {
-                        return Err(self.unreachable(&error));
-                    }
-                    may_retry = false;
-                }
-                Ok(Err(error)) => {
-                    let code = error.code().unwrap_or("no code");
-                    let message = format!("Redis at {} refused ({code})", self.server.address);
-                    return Err(Error::new(ErrorKind::Refused, message));
-                }
-                Err(_) => {
-                    // What had little time left says little about the server.
-                    let is_telling = since.elapsed() >= self.server.operation_timeout / 2;
-                    let flag = if is_telling { &live.is_doubtful } else { &live.is_questioned };
-                    flag.store(true, Ordering::Release);
-                    self.wake.notify_one();
-                    return Err(self.silent());
-                }
+        let live = self.live(until).await?;
+        match self.ask(&live, pipeline, replies, until).await {
+            Err(Failure::Lost(_)) => {
+                let live = self.live(until).await?;
+                Ok(self.ask(&live, pipeline, replies, until).await?)
+            }
+            answer => Ok(answer?),
+        }
+    }
+
+    /// Sends commands on this connection and on no other.
+    pub(super) async fn ask(
+        &self,
+        live: &Live,
+        pipeline: &Pipeline,
+        replies: usize,
+        until: Instant,
+    ) -> Result<Vec<Value>, Failure> {
+        let mut connection = live.connection.clone();
+        let sent = connection.send_packed_commands(pipeline, 0, replies);
+        let since = Instant::now();
+        let question = Question { link: self, live, since };
+        let answer = timeout_at(until.into(), sent).await;
+        std::mem::forget(question);
+        match answer {
+            Ok(Ok(values)) => {
+                live.early_leavers.store(0, Ordering::Relaxed);
+                live.leave_if_demoted(&values, self);
+                Ok(values)
+            }
+            Ok(Err(error)) if is_about_connection(&error) => {
+                live.is_lost.store(true, Ordering::Release);
+                self.wake.notify_one();
+                Err(Failure::Lost(self.unreachable(&error)))
+            }
+            Ok(Err(error)) => {
+                let code = error.code().unwrap_or("no code");
+                let message = format!("Redis at {} refused ({code})", self.server.address);
+                Err(Failure::Other(Error::new(ErrorKind::Refused, message)))
+            }
+            Err(_) => {
+                // What had little time left says little about the server.
+                let is_telling = since.elapsed() >= self.server.operation_timeout / 2;
+                let flag = if is_telling { &live.is_doubtful } else { &live.is_questioned };
+                flag.store(true, Ordering::Release);
+                self.wake.notify_one();
+                Err(Failure::Other(self.silent()))
             }
         }
     }
 
     /// The connection, once there is one; an error at once where there won't be soon.
-    async fn live(&self, until: Instant) -> Result<Arc<Live>, Error> {
+    pub(super) async fn live(&self, until: Instant) -> Result<Arc<Live>, Error> {
         let is_settled = |state: &State| match state {
             State::Connecting => false,
             State::Up(live) => !live.is_lost.load(Ordering::Acquire),
@@ -234,13 +257,19 @@ impl Link {
 
     /// Connects, and has the server answer once: one that accepts and then closes is not up.
     async fn connect(&self) -> Result<Arc<Live>, Error> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.patience(LEAST_PATIENCE)))
-            .set_response_timeout(None);
-        let connecting = self.server.client.get_multiplexed_async_connection_with_config(&config);
-        let connection = connecting.await.map_err(|error| self.unreachable(&error))?;
+        let (connection, cells) = match self.connect_tracked().await {
+            Ok(tracked) => tracked,
+            Err(error) if is_about_protocol(&error) => {
+                let config = self.connection_config();
+                let client = &self.server.plain_client;
+                let connecting = client.get_multiplexed_async_connection_with_config(&config);
+                (connecting.await.map_err(|error| self.unreachable(&error))?, None)
+            }
+            Err(error) => return Err(self.unreachable(&error)),
+        };
         let live = Arc::new(Live {
             connection,
+            cells,
             since: Instant::now(),
             is_lost: AtomicBool::new(false),
             is_doubtful: AtomicBool::new(false),
@@ -252,6 +281,30 @@ impl Link {
             Ok(Err(error)) => Err(self.unreachable(&error)),
             Err(_) => Err(self.silent()),
         }
+    }
+
+    /// A connection that is told of changes; or without cells, where the server refuses that.
+    async fn connect_tracked(&self) -> RedisResult<(MultiplexedConnection, Option<Arc<Cells>>)> {
+        let cells = Arc::new(Cells::new());
+        let told = cells.clone();
+        let config = self.connection_config().set_push_sender(move |push: PushInfo| {
+            told.apply(&push);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        let client = &self.server.client;
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut tracking = Pipeline::with_capacity(1);
+        tracking.cmd("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN");
+        let patience = self.patience(LEAST_PATIENCE);
+        let told = timeout(patience, connection.send_packed_commands(&tracking, 0, 1)).await;
+        let is_tracked = matches!(told, Ok(Ok(replies)) if replies == [Value::Okay]);
+        Ok((connection, is_tracked.then_some(cells)))
+    }
+
+    fn connection_config(&self) -> AsyncConnectionConfig {
+        AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.patience(LEAST_PATIENCE)))
+            .set_response_timeout(None)
     }
 
     fn patience(&self, least: Duration) -> Duration {
@@ -368,7 +421,13 @@ impl Supervisor {
         while !link.is_closed.load(Ordering::Acquire) {
             match link.connect().await {
                 Ok(live) => {
-                    notice!("connected to Redis at {address}");
+                    match live.cells {
+                        Some(_) => notice!("connected to Redis at {address}"),
+                        None => notice!(
+                            "connected to Redis at {address}, which does not track what was read: \
+                             a hit costs it a command more"
+                        ),
+                    }
                     (pause, is_known_down) = (FIRST_PAUSE, false);
                     link.state.send_replace(State::Up(live.clone()));
                     link.watch_over(&live).await;
@@ -406,6 +465,32 @@ impl Drop for Supervisor {
         );
         self.link.state.send_replace(State::Down(Error::new(ErrorKind::Unreachable, message)));
     }
+}
+
+/// Why commands were not answered.
+pub(super) enum Failure {
+    /// The connection is gone; another one may do.
+    Lost(Error),
+    Other(Error),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        match failure {
+            Failure::Lost(error) | Failure::Other(error) => error,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Other(error)
+    }
+}
+
+/// Might a server that is spoken to in the older protocol answer?
+fn is_about_protocol(error: &RedisError) -> bool {
+    !error.is_io_error() && error.kind() != redis::ErrorKind::AuthenticationFailed
 }
 
 fn is_about_connection(error: &RedisError) -> bool {
