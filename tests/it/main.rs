@@ -21,4 +21,5 @@ mod strangers;
 mod support;
 mod template;
 mod tidy;
+mod tracking;
 mod ui;
