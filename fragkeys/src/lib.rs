@@ -28,7 +28,8 @@
 //! - [`tagged_cache`]: the attribute and its options.
 //! - [`invalidate!`], [`tag!`] and [`Tag`]: what entries depend on, and how to bump it.
 //! - [`Config`]: Redis or the embedded store, timeouts and bounds, installed at startup.
-//! - [`Cache`] and [`Entry`]: by hand, for what is not a function.
+//! - [`Cache`] and [`Entry`]: by hand, for what is not a function; [`KeyRing`]: their names and
+//!   tags in one place.
 //! - [`with_cache`]: another cache for one future, in tests and for tenants.
 //! - [`observe`] and [`Cache::stats`]: what the cache did.
 //! - [`Codec`]: how values become bytes.
@@ -94,7 +95,7 @@ pub use fragkeys_runtime::Json;
 pub use fragkeys_runtime::MessagePack;
 pub use fragkeys_runtime::{
     Bincode, Bumped, Cache, CacheCodec, Codec, CodecError, Config, Entry, Error, ErrorKind,
-    Outcome, Stats, Tag, Version, cache, cache_named, observe, with_cache,
+    KeyRing, Outcome, RingTag, Stats, Tag, Version, cache, cache_named, observe, with_cache,
 };
 
 #[doc(hidden)]

@@ -13,6 +13,7 @@ mod contract;
 mod examples;
 mod faults;
 mod invariants;
+mod key_ring;
 mod round_trips;
 mod runtimes;
 mod strangers;
