@@ -14,6 +14,7 @@ mod examples;
 mod faults;
 mod invariants;
 mod key_ring;
+mod parity;
 mod round_trips;
 mod runtimes;
 mod strangers;
