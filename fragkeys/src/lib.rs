@@ -94,8 +94,9 @@ pub use fragkeys_runtime::Json;
 #[cfg(feature = "msgpack")]
 pub use fragkeys_runtime::MessagePack;
 pub use fragkeys_runtime::{
-    Bincode, Bumped, Cache, CacheCodec, Codec, CodecError, Config, Entry, Error, ErrorKind,
-    KeyRing, Outcome, RingTag, Stats, Tag, Version, cache, cache_named, observe, with_cache,
+    Bincode, Bumped, Cache, CacheCodec, Codec, CodecError, CommitScope, Committed, Config, Entry,
+    Error, ErrorKind, KeyRing, OnCommit, Outcome, RingTag, Stats, Tag, Version, cache, cache_named,
+    committing, observe, on_commit, with_cache,
 };
 
 #[doc(hidden)]
