@@ -19,6 +19,7 @@ mod global;
 mod key;
 mod key_ring;
 mod log;
+mod model;
 mod outcome;
 mod queue;
 mod shape;
@@ -45,6 +46,9 @@ pub use entry::Entry;
 pub use error::{Error, ErrorKind};
 pub use global::{cache, cache_named, with_cache};
 pub use key_ring::{KeyRing, RingTag};
+pub use model::{
+    Change, KeyedBy, ModelInfo, TaggedModel, is_muted, is_registered, models, mute, register,
+};
 pub use outcome::{Outcome, observe};
 pub use stats::Stats;
 pub use tag::{Bumped, Tag, Version};

@@ -33,6 +33,7 @@
 //! - [`with_cache`]: another cache for one future, in tests and for tenants.
 //! - [`observe`] and [`Cache::stats`]: what the cache did.
 //! - [`Codec`]: how values become bytes.
+//! - [`guide`]: moving here from Redis by hand, from `cached`, and from Python.
 //!
 //! # What is cached
 //!
@@ -88,15 +89,18 @@
 //! that matters.
 #![forbid(unsafe_code)]
 
-pub use fragkeys_macros::{invalidate, tag, tagged_cache};
+pub mod guide;
+
+pub use fragkeys_macros::{TaggedModel, invalidate, tag, tagged_cache};
 #[cfg(feature = "json")]
 pub use fragkeys_runtime::Json;
 #[cfg(feature = "msgpack")]
 pub use fragkeys_runtime::MessagePack;
 pub use fragkeys_runtime::{
-    Bincode, Bumped, Cache, CacheCodec, Codec, CodecError, CommitScope, Committed, Config, Entry,
-    Error, ErrorKind, KeyRing, OnCommit, Outcome, RingTag, Stats, Tag, Version, cache, cache_named,
-    committing, observe, on_commit, with_cache,
+    Bincode, Bumped, Cache, CacheCodec, Change, Codec, CodecError, CommitScope, Committed, Config,
+    Entry, Error, ErrorKind, KeyRing, KeyedBy, ModelInfo, OnCommit, Outcome, RingTag, Stats, Tag,
+    TaggedModel, Version, cache, cache_named, committing, is_muted, is_registered, models, mute,
+    observe, on_commit, register, with_cache,
 };
 
 #[doc(hidden)]
