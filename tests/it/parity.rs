@@ -5,6 +5,7 @@
 mod caches;
 mod functions;
 mod keys;
+mod models;
 mod rings;
 mod table;
 mod tags;
