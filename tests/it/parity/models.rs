@@ -174,7 +174,7 @@ async fn rows_of_one_transaction_are_one_bump() {
 #[tokio::test]
 async fn rows_that_a_statement_returned() {
     // As from `DELETE FROM reviews WHERE … RETURNING id, organization_id`.
-    let returned = vec![(1, 7), (2, 7)];
+    let returned = [(1, 7), (2, 7)];
     alone(async {
         let ids = returned.iter().map(|(id, _)| *id);
         assert_eq!(bumped(Review::invalidate_keys(ids.clone()).await), ["Reviews:1", "Reviews:2"]);
