@@ -13,6 +13,7 @@ mod config;
 mod contract;
 mod examples;
 mod faults;
+mod interop;
 mod invariants;
 mod key_ring;
 mod parity;

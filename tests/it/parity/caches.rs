@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fragkeys::{Config, Tag, cache, with_cache};
+use fragkeys::{Config, FragmentedKeys, Tag, cache, with_cache};
 use fragkeys_tests::{Child, RedisServer};
 
 use crate::support::{ask, memory_cache, patient, redis_cache, worker};
@@ -218,4 +218,60 @@ async fn another_epoch_makes_every_entry_miss() {
     // A tag's version is that of all generations: one bump reaches both.
     generation(2).await.invalidate(["T"]).await.unwrap();
     assert_eq!(entry(&generation(0).await).get::<i32>().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn prefix_and_epoch_can_be_read() {
+    let cache = Config::memory().prefix("NOZ").epoch(2).build().await.unwrap();
+    assert_eq!((cache.prefix(), cache.epoch()), ("NOZ", 2));
+    let cache = Config::memory().build().await.unwrap();
+    assert_eq!((cache.prefix(), cache.epoch()), ("fragkeys", 0));
+}
+
+/// In a process of its own, as it is global; others use `with_cache`.
+#[test]
+fn tests_start_anew() {
+    let mut program = Child::start(env!("CARGO_BIN_EXE_worker"), &[], &[]);
+    assert_eq!(ask(&mut program, "install"), "error AlreadyInstalled");
+    assert_eq!(ask(&mut program, "call 1"), "miss 0");
+    assert_eq!(ask(&mut program, "reset"), "ok");
+    assert_eq!(ask(&mut program, "install"), "installed");
+    assert_eq!(ask(&mut program, "call 1"), "miss 0");
+    // The embedded store, where nothing is installed, begins empty as well.
+    let mut program = Child::start(env!("CARGO_BIN_EXE_worker"), &["uninstalled"], &[]);
+    assert_eq!(ask(&mut program, "call 1"), "miss 0");
+    assert_eq!(ask(&mut program, "call 1"), "hit 0");
+    assert_eq!(ask(&mut program, "reset"), "ok");
+    assert_eq!(ask(&mut program, "call 1"), "miss 0");
+}
+
+/// As Django pickles them, and as the package without Django writes them. With the real
+/// packages: `tests/it/interop.rs`.
+#[tokio::test]
+async fn versions_that_python_keeps_are_used_in_place() {
+    let server = RedisServer::start();
+    let python = FragmentedKeys::django("NOZ");
+    let config = patient(server.url()).also_bump(python.clone());
+    let cache = config.build().await.unwrap();
+    let pickle = |text: &str| {
+        // Protocol 5: a frame, a short text, its memo, the end.
+        let body = [&[0x8c, text.len() as u8], text.as_bytes(), &[0x94, b'.']].concat();
+        let frame = (body.len() as u64).to_le_bytes();
+        [&[0x80, 5, 0x95], frame.as_slice(), &body].concat()
+    };
+    for tag in [python.tag("User", 42), Tag::foreign(":1:User_42NOZ")] {
+        let entry = cache.entry("profile").tag(tag);
+        server.set_raw(":1:User_42NOZ", &pickle("1763869287123.4567"));
+        entry.set(&1).await.unwrap();
+        assert_eq!(entry.get::<i32>().await.unwrap(), Some(1));
+        server.set_raw(":1:User_42NOZ", &pickle("1763869287123.5567"));
+        assert_eq!(entry.get::<i32>().await.unwrap(), None);
+        // Ours, in milliseconds and above what is there.
+        entry.set(&1).await.unwrap();
+        cache.invalidate(["User:42"]).await.unwrap();
+        assert_eq!(entry.get::<i32>().await.unwrap(), None);
+        let bumped = server.get_raw(":1:User_42NOZ").unwrap();
+        let bumped: u64 = String::from_utf8(bumped).unwrap().parse().unwrap();
+        assert!(bumped > 1_763_869_287_123, "{bumped}");
+    }
 }

@@ -65,6 +65,10 @@ async fn obey(words: &[&str]) -> String {
             Ok(_) => "installed".to_owned(),
             Err(error) => format!("error {:?}", error.kind()),
         },
+        ["reset"] => {
+            fragkeys::reset_for_tests();
+            "ok".to_owned()
+        }
         other => panic!("unknown command {other:?}"),
     }
 }
