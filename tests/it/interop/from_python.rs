@@ -11,6 +11,7 @@ over_both_originals! {
     every_kind_of_tag_is_found_where_python_keeps_it,
     a_seed_of_ours_is_pythons_version,
     what_python_has_not_touched_stays,
+    an_increment_that_python_loses_is_lost_here_too,
 }
 
 async fn an_increment_makes_ours_miss(mut both: Both) {
@@ -85,6 +86,23 @@ async fn what_python_has_not_touched_stays(mut both: Both) {
     both.python.increment("User", "42");
     assert!(!both.ours_runs("User", "43").await);
     assert!(both.ours_runs("User", "42").await);
+}
+
+/// A limit, and why to bump from one side where that can be had: of two increments at once the
+/// second writes what the first wrote, so what was stored in between is found again.
+async fn an_increment_that_python_loses_is_lost_here_too(mut both: Both) {
+    both.python.session.exec(
+        "
+one, other = StandardTag('User', '42'), StandardTag('User', '42')
+one.get_tag_version(), other.get_tag_version()
+one.increment()",
+    );
+    both.ours_misses_once("User", "42").await;
+    both.python.session.exec("other.increment()");
+    assert!(!both.ours_runs("User", "42").await);
+    // Unlike two bumps of ours, or one of each with ours last.
+    both.bump("User:42").await;
+    both.ours_misses_once("User", "42").await;
 }
 
 #[tagged_cache(timeout = 3600, tags = [python.tag("review", format!("org:{org}"))], vary_on = [org])]
