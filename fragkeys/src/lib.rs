@@ -28,11 +28,15 @@
 //! - [`tagged_cache`]: the attribute and its options.
 //! - [`invalidate!`], [`tag!`] and [`Tag`]: what entries depend on, and how to bump it.
 //! - [`Config`]: Redis or the embedded store, timeouts and bounds, installed at startup.
+//! - [`on_commit`] and [`committing`]: bumps that wait for a transaction.
+//! - [`TaggedModel`](trait@TaggedModel): rows that know their tags; [`models`] lists them, [`mute`]
+//!   silences one.
 //! - [`Cache`] and [`Entry`]: by hand, for what is not a function; [`KeyRing`]: their names and
 //!   tags in one place.
 //! - [`with_cache`]: another cache for one future, in tests and for tenants.
 //! - [`observe`] and [`Cache::stats`]: what the cache did.
 //! - [`Codec`]: how values become bytes.
+//! - [`Tag::foreign`] and [`FragmentedKeys`]: others on the same Redis.
 //! - [`guide`]: moving here from Redis by hand, from `cached`, and from Python.
 //!
 //! # What is cached
@@ -68,25 +72,31 @@
 //! # After the commit
 //!
 //! Bump when the change is committed, not before: a reader in between would store the old
-//! row under the new version, and there it would stay until its timeout.
+//! row under the new version, and there it would stay until its timeout. [`on_commit`] holds
+//! every bump made inside of it until then:
 //!
 //! ```
-//! # use fragkeys::invalidate;
+//! # use fragkeys::{committing, invalidate, on_commit};
 //! # struct Transaction; impl Transaction { async fn commit(self) -> Result<(), std::io::Error> { Ok(()) } }
 //! # async fn update(transaction: Transaction, user_id: u64) -> Result<(), Box<dyn std::error::Error>> {
-//! transaction.commit().await?;
-//! if let Err(error) = invalidate!("User:<user_id>").await {
+//! let update = on_commit(async {
+//!     // … write …
+//!     invalidate!("User:<user_id>").await?;
+//!     committing(transaction.commit()).await?;
+//!     Ok::<_, Box<dyn std::error::Error>>(())
+//! });
+//! let committed = update.report().await?; // or just `.await`
+//! if let Err(error) = committed.bumped {
 //!     // The bump is queued and retried; until it is through, this cache reads and
 //!     // stores nothing that depends on the user. Others may until then.
 //!     eprintln!("{error}");
 //! }
 //! # Ok(()) }
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(update(Transaction, 1)).unwrap();
 //! ```
 //!
 //! A bump is safe from the moment it is first polled: dropped after that, it is done all the
-//! same. A handler that is dropped before (a client hung up while the commit was under way)
-//! never gets there; run a write and its bump in a task of their own, `tokio::spawn`, where
-//! that matters.
+//! same. So is one that is held when [`committing`] begins.
 #![forbid(unsafe_code)]
 
 pub mod guide;

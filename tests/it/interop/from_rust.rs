@@ -1,9 +1,11 @@
 //! Rust bumps, Python misses.
 
-use fragkeys::{FragmentedKeys, Tag, invalidate, with_cache};
+use std::time::Duration;
+
+use fragkeys::{FragmentedKeys, Tag, TaggedModel, invalidate, on_commit, with_cache};
 
 use super::{Both, over_both_originals};
-use crate::support::patient;
+use crate::support::{eventually, patient};
 
 over_both_originals! {
     a_bump_of_ours_makes_python_miss,
@@ -14,6 +16,10 @@ over_both_originals! {
     only_the_named_tags_are_bumped_for_python,
     without_also_bump_python_sees_nothing,
     many_bumps_in_a_millisecond_are_as_many_versions,
+    models_and_transactions_reach_python_at_the_commit,
+    what_is_rolled_back_does_not_reach_python,
+    a_bump_that_was_queued_reaches_python,
+    invalidate_all_is_ours_alone,
 }
 
 async fn a_bump_of_ours_makes_python_miss(mut both: Both) {
@@ -101,6 +107,62 @@ async fn many_bumps_in_a_millisecond_are_as_many_versions(mut both: Both) {
         last = version;
     }
     assert_eq!(both.python.version("User", "42"), last);
+}
+
+#[derive(TaggedModel)]
+#[tagged_model(scopes = ["Review:org:<organization_id>"])]
+struct Review {
+    id: i64,
+    organization_id: i64,
+}
+
+async fn models_and_transactions_reach_python_at_the_commit(mut both: Both) {
+    both.python.misses_once("org_reviews(7)");
+    both.python.misses_once("profile(42)");
+    let cache = both.cache.clone();
+    let transaction = async {
+        Review { id: 1, organization_id: 7 }.created().await?;
+        invalidate!("User:42").await?;
+        assert!(!both.python.runs("org_reviews(7)") && !both.python.runs("profile(42)"));
+        Ok::<_, fragkeys::Error>(())
+    };
+    with_cache(cache, on_commit(transaction)).await.unwrap();
+    both.python.misses_once("org_reviews(7)");
+    both.python.misses_once("profile(42)");
+}
+
+async fn what_is_rolled_back_does_not_reach_python(mut both: Both) {
+    both.python.misses_once("profile(42)");
+    let transaction = async {
+        invalidate!("User:42").await.unwrap();
+        Err::<(), _>("rolled back")
+    };
+    with_cache(both.cache.clone(), on_commit(transaction)).await.unwrap_err();
+    assert!(!both.python.runs("profile(42)"));
+}
+
+/// The server hangs while the bump is made, and comes back.
+async fn a_bump_that_was_queued_reaches_python(mut both: Both) {
+    let config = patient(both.server.url()).operation_timeout(Duration::from_millis(300));
+    let cache = config.also_bump(both.keys.clone()).build().await.unwrap();
+    both.python.misses_once("profile(42)");
+    both.ours_misses_once("User", "42").await;
+    both.server.pause();
+    cache.invalidate(["User:42"]).await.unwrap_err();
+    assert_eq!(cache.queued_bumps(), 2, "our tag, and the original's");
+    both.server.resume();
+    eventually("the bump goes through", async || cache.queued_bumps() == 0).await;
+    both.python.misses_once("profile(42)");
+    both.ours_misses_once("User", "42").await;
+}
+
+/// The original has no version of everything.
+async fn invalidate_all_is_ours_alone(mut both: Both) {
+    both.python.misses_once("profile(42)");
+    both.ours_misses_once("User", "42").await;
+    both.cache.invalidate_all().await.unwrap();
+    assert!(!both.python.runs("profile(42)"));
+    both.ours_misses_once("User", "42").await;
 }
 
 /// Django can put another prefix and version number in front of its keys.
