@@ -58,6 +58,10 @@ fn runs(program: &Path) -> bool {
 fn make(place: &Path, program: &Path, requirements: &[&str]) -> Result<(), String> {
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv", "--clear"]).arg(place);
+    if requirements.is_empty() {
+        // Takes most of the time, and nothing is to be installed.
+        venv.arg("--without-pip");
+    }
     succeed(&mut venv).map_err(|problem| {
         format!("{problem}\n(tests/run installs python3 with venv where they are missing)")
     })?;
