@@ -53,13 +53,29 @@ pub trait TaggedModel: Sized {
         self.tags()
     }
 
+    /// The tag of the row with this key: what [`tag`](Self::tag) gives of the row itself.
+    ///
+    /// ```
+    /// # use fragkeys::{Tag, TaggedModel};
+    /// # #[derive(TaggedModel)] struct Donation { id: u64 }
+    /// assert_eq!(Donation::key_tag(42), Tag::new("Donation", 42));
+    /// ```
+    fn key_tag<K>(key: K) -> Tag
+    where
+        Self: KeyedBy<K>,
+    {
+        Self::tag_of_key(key)
+    }
+
     /// Bumps [`tags`](Self::tags), in one round trip.
     ///
     /// # Errors
     ///
     /// As [`Cache::invalidate`](crate::Cache::invalidate); so do all that bump.
-    fn invalidate(&self) -> impl Future<Output = Result<Bumped, Error>> + Send + use<Self> {
-        bump_model::<Self>(self.tags())
+    fn invalidate(
+        &self,
+    ) -> impl Future<Output = Result<Bumped, Error>> + Send + 'static + use<Self> {
+        bump_unless_muted(typeid::of::<Self>(), self.tags())
     }
 
     /// Bumps what [`on_create`](Self::on_create) says.
@@ -67,8 +83,8 @@ pub trait TaggedModel: Sized {
     /// # Errors
     ///
     /// As [`invalidate`](Self::invalidate).
-    fn created(&self) -> impl Future<Output = Result<Bumped, Error>> + Send + use<Self> {
-        bump_model::<Self>(self.on_create())
+    fn created(&self) -> impl Future<Output = Result<Bumped, Error>> + Send + 'static + use<Self> {
+        bump_unless_muted(typeid::of::<Self>(), self.on_create())
     }
 
     /// Bumps what [`on_update`](Self::on_update) says.
@@ -79,8 +95,8 @@ pub trait TaggedModel: Sized {
     fn updated(
         &self,
         change: &Change<'_, Self>,
-    ) -> impl Future<Output = Result<Bumped, Error>> + Send + use<Self> {
-        bump_model::<Self>(self.on_update(change))
+    ) -> impl Future<Output = Result<Bumped, Error>> + Send + 'static + use<Self> {
+        bump_unless_muted(typeid::of::<Self>(), self.on_update(change))
     }
 
     /// Bumps what [`on_delete`](Self::on_delete) says.
@@ -88,8 +104,8 @@ pub trait TaggedModel: Sized {
     /// # Errors
     ///
     /// As [`invalidate`](Self::invalidate).
-    fn deleted(&self) -> impl Future<Output = Result<Bumped, Error>> + Send + use<Self> {
-        bump_model::<Self>(self.on_delete())
+    fn deleted(&self) -> impl Future<Output = Result<Bumped, Error>> + Send + 'static + use<Self> {
+        bump_unless_muted(typeid::of::<Self>(), self.on_delete())
     }
 
     /// Bumps the row of a key, and none of its scopes: they are in the row, which is not at hand.
@@ -99,7 +115,7 @@ pub trait TaggedModel: Sized {
     /// As [`invalidate`](Self::invalidate).
     fn invalidate_key<K>(
         key: K,
-    ) -> impl Future<Output = Result<Bumped, Error>> + Send + use<Self, K>
+    ) -> impl Future<Output = Result<Bumped, Error>> + Send + 'static + use<Self, K>
     where
         Self: KeyedBy<K>,
     {
@@ -113,12 +129,12 @@ pub trait TaggedModel: Sized {
     /// As [`invalidate`](Self::invalidate).
     fn invalidate_keys<K, I>(
         keys: I,
-    ) -> impl Future<Output = Result<Bumped, Error>> + Send + use<Self, K, I>
+    ) -> impl Future<Output = Result<Bumped, Error>> + Send + 'static + use<Self, K, I>
     where
         Self: KeyedBy<K>,
         I: IntoIterator<Item = K>,
     {
-        bump_model::<Self>(keys.into_iter().map(Self::key_tag).collect())
+        bump_unless_muted(typeid::of::<Self>(), keys.into_iter().map(Self::tag_of_key).collect())
     }
 
     /// Bumps all rows of one scope: `Donation::invalidate_scope("org", 7)` bumps
@@ -130,12 +146,12 @@ pub trait TaggedModel: Sized {
     fn invalidate_scope<S, D>(
         scope: S,
         instance: D,
-    ) -> impl Future<Output = Result<Bumped, Error>> + Send + use<Self, S, D>
+    ) -> impl Future<Output = Result<Bumped, Error>> + Send + 'static + use<Self, S, D>
     where
         S: Into<String>,
         D: Display,
     {
-        bump_model::<Self>(vec![Tag::scoped(Self::TAG_NAME, scope, instance)])
+        bump_unless_muted(typeid::of::<Self>(), vec![Tag::scoped(Self::TAG_NAME, scope, instance)])
     }
 
     /// Bumps keys and scopes after a bulk write, in one round trip.
@@ -155,7 +171,7 @@ pub trait TaggedModel: Sized {
     fn invalidate_bulk<K, I, S, D, J>(
         keys: I,
         scopes: J,
-    ) -> impl Future<Output = Result<Bumped, Error>> + Send + use<Self, K, I, S, D, J>
+    ) -> impl Future<Output = Result<Bumped, Error>> + Send + 'static + use<Self, K, I, S, D, J>
     where
         Self: KeyedBy<K>,
         I: IntoIterator<Item = K>,
@@ -164,8 +180,8 @@ pub trait TaggedModel: Sized {
         J: IntoIterator<Item = (S, D)>,
     {
         let scope = |(scope, instance)| Tag::scoped(Self::TAG_NAME, scope, instance);
-        let keys = keys.into_iter().map(Self::key_tag);
-        bump_model::<Self>(keys.chain(scopes.into_iter().map(scope)).collect())
+        let keys = keys.into_iter().map(Self::tag_of_key);
+        bump_unless_muted(typeid::of::<Self>(), keys.chain(scopes.into_iter().map(scope)).collect())
     }
 
     /// Runs a future in which this model bumps nothing; see [`mute`].
@@ -188,8 +204,8 @@ pub trait TaggedModel: Sized {
     note = "a key is a value that is `Display`; for a model with a key of several columns, a tuple of as many"
 )]
 pub trait KeyedBy<K> {
-    /// The tag of the row with this key.
-    fn key_tag(key: K) -> Tag;
+    /// The tag of the row with this key; [`TaggedModel::key_tag`] gives it.
+    fn tag_of_key(key: K) -> Tag;
 }
 
 /// What is known of an update: which row it was before, which columns changed.
@@ -277,7 +293,7 @@ tokio::task_local! {
 /// .await
 /// # }).unwrap();
 /// ```
-pub async fn mute<M, F: Future>(future: F) -> F::Output {
+pub async fn mute<M: TaggedModel, F: Future>(future: F) -> F::Output {
     let mut muted = MUTED.try_with(Clone::clone).unwrap_or_default();
     muted.push(typeid::of::<M>());
     MUTED.scope(muted, future).await
@@ -285,12 +301,17 @@ pub async fn mute<M, F: Future>(future: F) -> F::Output {
 
 /// Is the running code inside of [`mute`] for this model?
 #[must_use]
-pub fn is_muted<M>() -> bool {
-    MUTED.try_with(|muted| muted.contains(&typeid::of::<M>())).unwrap_or(false)
+pub fn is_muted<M: TaggedModel>() -> bool {
+    mutes(typeid::of::<M>())
 }
 
-async fn bump_model<M>(tags: Vec<Tag>) -> Result<Bumped, Error> {
-    if is_muted::<M>() {
+fn mutes(model: TypeId) -> bool {
+    MUTED.try_with(|muted| muted.contains(&model)).unwrap_or(false)
+}
+
+/// By the model's id and not its type, so that the future may outlive what the rows borrow.
+async fn bump_unless_muted(model: TypeId, tags: Vec<Tag>) -> Result<Bumped, Error> {
+    if mutes(model) {
         return Ok(Bumped::default());
     }
     bump(global::caches(), tags).await

@@ -14,6 +14,7 @@ mod contract;
 mod examples;
 mod faults;
 mod invariants;
+mod model;
 mod round_trips;
 mod runtimes;
 mod strangers;
