@@ -189,9 +189,10 @@ impl FieldNames {
         if let Some(id) = self.names.iter().find(|name| text(name) == "id") {
             return Some(vec![FieldPath { members: vec![id.clone()], span: id.span() }]);
         }
+        let example = self.names.first().map_or_else(|| "..".to_owned(), text);
         let message = format!(
-            "which field is the key of `{}`? There is no `id`: write `#[tagged_model(key = ..)]`, \
-             and for a key of several `key = (tenant, number)`",
+            "which field is the key of `{}`? There is no `id`: say it, as in \
+             `#[tagged_model(key = {example})]`, and for a key of several `key = (tenant, number)`",
             self.model
         );
         mistakes.at(&self.model, message);

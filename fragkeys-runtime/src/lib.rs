@@ -45,7 +45,8 @@ pub use entry::Entry;
 pub use error::{Error, ErrorKind};
 pub use global::{cache, cache_named, with_cache};
 pub use model::{
-    Change, KeyedBy, ModelInfo, TaggedModel, is_muted, is_registered, models, mute, register,
+    Bumping, Change, KeyedBy, ModelInfo, Muted, TaggedModel, is_muted, is_registered, models, mute,
+    register,
 };
 pub use outcome::{Outcome, observe};
 pub use stats::Stats;

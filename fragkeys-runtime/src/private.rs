@@ -14,6 +14,7 @@ use crate::cache::bump::bump;
 use crate::error::Error;
 use crate::model::Change;
 use crate::tag::{Bumped, Tag};
+use std::fmt::Display;
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -74,6 +75,17 @@ impl<'a, T: ?Sized> Deref for Field<'a, T> {
         &self.0
     }
 }
+
+/// What a key is asked for by, or one of its columns.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a key: it is not `Display`",
+    label = "not a key of this model",
+    note = "a key is a value that is `Display`; for `key = (tenant, number)`, a tuple of as many"
+)]
+pub trait KeyColumn: Display {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Display> KeyColumn for T {}
 
 /// What a model's event gives.
 #[diagnostic::on_unimplemented(

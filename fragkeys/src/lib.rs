@@ -93,10 +93,10 @@ pub use fragkeys_runtime::Json;
 #[cfg(feature = "msgpack")]
 pub use fragkeys_runtime::MessagePack;
 pub use fragkeys_runtime::{
-    Bincode, Bumped, Cache, CacheCodec, Change, Codec, CodecError, CommitScope, Committed, Config,
-    Entry, Error, ErrorKind, KeyedBy, ModelInfo, OnCommit, Outcome, Stats, Tag, TaggedModel,
-    Version, cache, cache_named, committing, is_muted, is_registered, models, mute, observe,
-    on_commit, register, with_cache,
+    Bincode, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError, CommitScope, Committed,
+    Config, Entry, Error, ErrorKind, KeyedBy, ModelInfo, Muted, OnCommit, Outcome, Stats, Tag,
+    TaggedModel, Version, cache, cache_named, committing, is_muted, is_registered, models, mute,
+    observe, on_commit, register, with_cache,
 };
 
 #[doc(hidden)]

@@ -27,7 +27,7 @@ impl ToTokens for Model<'_> {
             #[automatically_derived]
             #[allow(deprecated)]
             impl #generics ::fragkeys::TaggedModel for #model #arguments #bounds {
-                const TAG_NAME: &'static str = #name;
+                const TAG_NAME: &'static ::core::primitive::str = #name;
 
                 fn tag(&self) -> ::core::option::Option<::fragkeys::Tag> {
                     #tag
@@ -81,15 +81,12 @@ impl Model<'_> {
         let separator = literal(":", Span::call_site());
         let generics = with_parameters(
             &self.input.generics,
-            parts.iter().map(|part| parse_quote!(#part: ::core::fmt::Display)),
+            parts.iter().map(|part| parse_quote!(#part: ::fragkeys::__private::KeyColumn)),
         );
         let (generics, ..) = generics.split_for_impl();
         let (_, arguments, bounds) = self.input.generics.split_for_impl();
         quote! {
-            #[automatically_derived]
             #[allow(deprecated)]
-            // The compiler then reports the lack of `KeyedBy` in our words.
-            #[diagnostic::do_not_recommend]
             impl #generics ::fragkeys::KeyedBy<#key> for #model #arguments #bounds {
                 fn tag_of_key(#pattern: #key) -> ::fragkeys::Tag {
                     let mut __fragkeys_text = ::fragkeys::__private::TagText::named(#name);
@@ -145,32 +142,34 @@ fn scope(scope: &TagSource) -> TokenStream {
 fn event(method: &str, tags: Option<&Expr>) -> Option<TokenStream> {
     let tags = tags?;
     let method = format_ident!("{method}");
-    let tags_on = quote_spanned!(given_at(tags)=> ::fragkeys::__private::tags_on);
+    let tags = quote_spanned!(given_at(tags)=> ::fragkeys::__private::tags_on(self, #tags));
     Some(quote! {
         fn #method(&self) -> ::std::vec::Vec<::fragkeys::Tag> {
-            #tags_on(self, #tags)
+            #tags
         }
     })
 }
 
 fn on_update(tags: &Expr) -> TokenStream {
-    let tags_on_update = quote_spanned!(given_at(tags)=> ::fragkeys::__private::tags_on_update);
+    let tags = quote_spanned! {given_at(tags)=>
+        ::fragkeys::__private::tags_on_update(self, __fragkeys_change, #tags)
+    };
     quote! {
         fn on_update(
             &self,
             __fragkeys_change: &::fragkeys::Change<'_, Self>,
         ) -> ::std::vec::Vec<::fragkeys::Tag> {
-            #tags_on_update(self, __fragkeys_change, #tags)
+            #tags
         }
     }
 }
 
 /// Where a function of an event says what it gives.
 fn given_at(tags: &Expr) -> Span {
-    match tags {
+    generated_at(match tags {
         Expr::Closure(closure) => closure.body.span(),
         other => other.span(),
-    }
+    })
 }
 
 /// A model that has no tags: so that nothing but the mistake is reported.
@@ -181,7 +180,7 @@ pub(super) fn fallback(input: &DeriveInput) -> TokenStream {
     let (generics, arguments, bounds) = input.generics.split_for_impl();
     quote! {
         impl #generics ::fragkeys::TaggedModel for #model #arguments #bounds {
-            const TAG_NAME: &'static str = "";
+            const TAG_NAME: &'static ::core::primitive::str = "";
 
             fn tag(&self) -> ::core::option::Option<::fragkeys::Tag> {
                 ::core::option::Option::None
