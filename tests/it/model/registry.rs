@@ -49,7 +49,7 @@ mod inner {
 #[test]
 fn wherever_they_stand() {
     #[allow(dead_code)]
-    fn nobody_calls<T>() {
+    fn nobody_calls<T>(_: T) {
         #[derive(TaggedModel)]
         #[tagged_model(name = "RegistryInFunction")]
         struct Row {
