@@ -86,6 +86,7 @@ impl Model<'_> {
         let (generics, ..) = generics.split_for_impl();
         let (_, arguments, bounds) = self.input.generics.split_for_impl();
         quote! {
+            #[automatically_derived]
             #[allow(deprecated)]
             impl #generics ::fragkeys::KeyedBy<#key> for #model #arguments #bounds {
                 fn tag_of_key(#pattern: #key) -> ::fragkeys::Tag {
