@@ -107,9 +107,9 @@ pub use fragkeys_runtime::Json;
 #[cfg(feature = "msgpack")]
 pub use fragkeys_runtime::MessagePack;
 pub use fragkeys_runtime::{
-    Bincode, Bumped, Cache, CacheCodec, Change, Codec, CodecError, CommitScope, Committed, Config,
-    Entry, Error, ErrorKind, FragmentedKeys, KeyRing, KeyedBy, ModelInfo, OnCommit, Outcome,
-    RingTag, Stats, Tag, TaggedModel, Version, cache, cache_named, committing, is_muted,
+    Bincode, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError, CommitScope, Committed,
+    Config, Entry, Error, ErrorKind, FragmentedKeys, KeyRing, KeyedBy, ModelInfo, Muted, OnCommit,
+    Outcome, RingTag, Stats, Tag, TaggedModel, Version, cache, cache_named, committing, is_muted,
     is_registered, models, mute, observe, on_commit, register, reset_for_tests, with_cache,
 };
 

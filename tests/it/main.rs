@@ -17,6 +17,7 @@ mod foreign;
 mod interop;
 mod invariants;
 mod key_ring;
+mod model;
 mod parity;
 mod round_trips;
 mod runtimes;
