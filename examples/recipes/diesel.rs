@@ -1,13 +1,13 @@
 //! fragkeys with Diesel (diesel-async): what to copy. `steps.rs` runs all of it.
 //!
 //! A write is a transaction inside of [`on_commit`]. Diesel sends COMMIT itself, right after
-//! its closure gave `Ok`, so the closure's last step says that it comes: [`COMMIT_IS_NEXT`].
+//! its closure gave `Ok`, so the closure's last step says that it comes: [`commit_is_next`].
 //! The bumps stand next to the statements that make them necessary; they are held until the
 //! transaction is committed, and dropped with it if it is rolled back.
 
-use std::error::Error;
 use std::path::Path;
 
+use anyhow::{Context, Result, bail};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -19,7 +19,6 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) type Connection = SyncConnectionWrapper<SqliteConnection>;
 pub(crate) type Pool = deadpool::Pool<Connection>;
-pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 diesel::table! {
     donations {
@@ -49,17 +48,17 @@ CREATE TABLE IF NOT EXISTS donations (
 CREATE INDEX IF NOT EXISTS donations_of_organization ON donations (organization_id);
 ";
 
-/// The last step in a transaction's closure, in [`committing`]: from here on nobody knows
-/// whether COMMIT happened, until it answers. If that answer never comes, because the
-/// connection is lost or the future dropped, the bumps are sent all the same. It must stand
-/// inside, after all bumps: around the whole transaction, `committing` would begin when none
+/// The last step in a transaction's closure, inside of [`committing`]: from here on nobody
+/// knows whether COMMIT happened, until it answers. If that answer never comes, because the
+/// connection is lost or the future dropped, the bumps are sent all the same. It stands inside
+/// of the closure, after all bumps: `committing` around the transaction would begin when none
 /// of them is held yet.
-const COMMIT_IS_NEXT: std::future::Ready<()> = std::future::ready(());
+async fn commit_is_next() {}
 
 pub(crate) async fn open(file: &Path) -> Result<Pool> {
     let mut config = ManagerConfig::default();
     config.custom_setup = Box::new(|url| Box::pin(connect(url.to_owned())));
-    let url = file.to_str().ok_or("the file's path is not UTF-8")?;
+    let url = file.to_str().context("the file's path is not UTF-8")?;
     let manager = AsyncDieselConnectionManager::new_with_config(url, config);
     let pool = Pool::builder(manager).max_size(4).build()?;
     pool.get().await?.batch_execute(MIGRATIONS).await?;
@@ -68,8 +67,7 @@ pub(crate) async fn open(file: &Path) -> Result<Pool> {
 
 async fn connect(url: String) -> diesel::ConnectionResult<Connection> {
     let mut connection = Connection::establish(&url).await?;
-    let setup = "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL";
-    let done = connection.batch_execute(setup).await;
+    let done = connection.batch_execute("PRAGMA busy_timeout = 10000").await;
     done.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
 }
@@ -97,7 +95,7 @@ pub(crate) async fn create(pool: &Pool, organization_id: i64, amount: i64) -> Re
     let mut connection = pool.get().await?;
     on_commit(connection.immediate_transaction(async |tx| {
         let new = insert(tx, organization_id, amount).await?;
-        committing(COMMIT_IS_NEXT).await;
+        committing(commit_is_next()).await;
         Ok(new)
     }))
     .await
@@ -127,7 +125,7 @@ pub(crate) async fn move_to(
         let row = diesel::update(row).set(donations::organization_id.eq(organization_id));
         let new: Donation = row.returning(Donation::as_returning()).get_result(tx).await?;
         new.updated(&Change::from_row(&old)).await?;
-        committing(COMMIT_IS_NEXT).await;
+        committing(commit_is_next()).await;
         Ok(new)
     }))
     .report()
@@ -140,7 +138,7 @@ pub(crate) async fn delete(pool: &Pool, id: i64) -> Result<()> {
         let row = diesel::delete(donations::table.find(id));
         let gone: Donation = row.returning(Donation::as_returning()).get_result(tx).await?;
         gone.deleted().await?;
-        committing(COMMIT_IS_NEXT).await;
+        committing(commit_is_next()).await;
         Ok(())
     }))
     .await
@@ -156,7 +154,7 @@ pub(crate) async fn double_all(pool: &Pool, organization_id: i64) -> Result<Vec<
         let doubled = donations::amount.eq(donations::amount * 2);
         diesel::update(rows).set(doubled).execute(tx).await?;
         Donation::invalidate_bulk(ids.iter().copied(), [("org", organization_id)]).await?;
-        committing(COMMIT_IS_NEXT).await;
+        committing(commit_is_next()).await;
         Ok(ids)
     }))
     .await
@@ -172,9 +170,9 @@ pub(crate) async fn raise(pool: &Pool, id: i64, by: i64) -> Result<Donation> {
         let new: Donation = row.returning(Donation::as_returning()).get_result(tx).await?;
         new.updated(&Change::unknown().columns(&["amount"])).await?;
         if new.amount > 1_000 {
-            return Err(format!("{} is too much", new.amount).into());
+            bail!("{} is too much", new.amount);
         }
-        committing(COMMIT_IS_NEXT).await;
+        committing(commit_is_next()).await;
         Ok(new)
     }))
     .await
@@ -197,7 +195,7 @@ pub(crate) async fn import(
                 tx.transaction(async |savepoint| insert(savepoint, organization_id, *amount).await);
             imported.extend(savepoint.await.ok());
         }
-        committing(COMMIT_IS_NEXT).await;
+        committing(commit_is_next()).await;
         Ok(imported)
     }))
     .await

@@ -4,17 +4,16 @@
 //! [`committing`]. The bumps stand next to the statements that make them necessary; they are
 //! held until the transaction is committed, and dropped with it if it is rolled back.
 
-use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Result, bail};
 use fragkeys::{Change, Committed, TaggedModel, committing, on_commit, tagged_cache};
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Acquire, FromRow, SqliteConnection};
 
 pub(crate) type Pool = sqlx::SqlitePool;
-pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// A row. Its tags are `Donation:<id>` for itself, and `Donation:org:<organization_id>` for
 /// what is made of all donations to one organization.
@@ -43,7 +42,6 @@ pub(crate) async fn open(file: &Path) -> Result<Pool> {
     let options = SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
         .busy_timeout(Duration::from_secs(10));
     let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
     sqlx::raw_sql(MIGRATIONS).execute(&pool).await?;
@@ -145,7 +143,7 @@ pub(crate) async fn raise(pool: &Pool, id: i64, by: i64) -> Result<Donation> {
         let new: Donation = row.bind(by).bind(id).fetch_one(&mut *tx).await?;
         new.updated(&Change::unknown().columns(&["amount"])).await?;
         if new.amount > 1_000 {
-            return Err(format!("{} is too much", new.amount).into());
+            bail!("{} is too much", new.amount);
         }
         committing(tx.commit()).await?;
         Ok(new)

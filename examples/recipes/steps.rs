@@ -4,9 +4,10 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use anyhow::{Result, bail};
 use fragkeys::{Config, Outcome, cache, observe};
 
-use crate::recipe::{self, Donation, Pool, Result};
+use crate::recipe::{self, Donation, Pool};
 
 const HIT: Outcome = Outcome::Hit;
 const MISS: Outcome = Outcome::Miss;
@@ -154,8 +155,8 @@ fn told(outcome: Option<Outcome>) -> &'static str {
 }
 
 fn same<T: Debug + PartialEq>(what: &str, actual: &T, expected: &T) -> Result<()> {
-    if actual == expected {
-        return Ok(());
+    if actual != expected {
+        bail!("{what}: expected {expected:?}, got {actual:?}");
     }
-    Err(format!("{what}: expected {expected:?}, got {actual:?}").into())
+    Ok(())
 }

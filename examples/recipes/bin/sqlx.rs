@@ -7,6 +7,6 @@ mod recipe;
 mod steps;
 
 #[tokio::main]
-async fn main() -> recipe::Result<()> {
+async fn main() -> anyhow::Result<()> {
     steps::run("recipe-sqlx").await
 }
