@@ -85,7 +85,8 @@ pub(crate) async fn donation(pool: &Pool, id: i64) -> Result<Option<Donation>> {
 )]
 pub(crate) async fn total(pool: &Pool, organization_id: i64) -> Result<i64> {
     let of_organization = donations::organization_id.eq(organization_id);
-    let sum = donations::table.filter(of_organization).select(sql::<BigInt>("COALESCE(SUM(amount), 0)"));
+    let sum =
+        donations::table.filter(of_organization).select(sql::<BigInt>("COALESCE(SUM(amount), 0)"));
     Ok(sum.get_result(&mut pool.get().await?).await?)
 }
 

@@ -98,7 +98,8 @@ pub(crate) async fn move_to(
         let mut tx = pool.begin_with(BEGIN).await?;
         let row = sqlx::query_as("SELECT * FROM donations WHERE id = ?");
         let old: Donation = row.bind(id).fetch_one(&mut *tx).await?;
-        let row = sqlx::query_as("UPDATE donations SET organization_id = ? WHERE id = ? RETURNING *");
+        let row =
+            sqlx::query_as("UPDATE donations SET organization_id = ? WHERE id = ? RETURNING *");
         let new: Donation = row.bind(organization_id).bind(id).fetch_one(&mut *tx).await?;
         new.updated(&Change::from_row(&old)).await?;
         committing(tx.commit()).await?;
@@ -139,7 +140,8 @@ pub(crate) async fn double_all(pool: &Pool, organization_id: i64) -> Result<Vec<
 pub(crate) async fn raise(pool: &Pool, id: i64, by: i64) -> Result<Donation> {
     on_commit(async {
         let mut tx = pool.begin_with(BEGIN).await?;
-        let row = sqlx::query_as("UPDATE donations SET amount = amount + ? WHERE id = ? RETURNING *");
+        let row =
+            sqlx::query_as("UPDATE donations SET amount = amount + ? WHERE id = ? RETURNING *");
         let new: Donation = row.bind(by).bind(id).fetch_one(&mut *tx).await?;
         new.updated(&Change::unknown().columns(&["amount"])).await?;
         if new.amount > 1_000 {

@@ -2,7 +2,7 @@
 
 use fragkeys::{Outcome, observe, with_cache};
 
-use super::{execute, recipe};
+use super::{execute, recipe, single};
 use crate::lock::{END, ORGANIZATION, Onlooker, READ, Setting, over_both_stores};
 
 over_both_stores! {
@@ -14,7 +14,7 @@ over_both_stores! {
 /// The held bump comes after COMMIT, however long that takes.
 async fn a_refill_during_the_commit_is_unreachable(setting: Setting) {
     let pool = recipe::open(&setting.file()).await.unwrap();
-    let reader = recipe::open(&setting.file()).await.unwrap();
+    let reader = single(&setting.file()).await;
     let mut onlooker = Onlooker::new(&setting.file()).await;
     let before = setting.version().await;
     execute(&reader, READ).await;
@@ -39,7 +39,7 @@ async fn a_refill_during_the_commit_is_unreachable(setting: Setting) {
 /// Whoever waits for it hangs up during COMMIT: it goes on, and the bump comes after it.
 async fn a_write_in_a_task_of_its_own_outlives_its_caller(setting: Setting) {
     let pool = recipe::open(&setting.file()).await.unwrap();
-    let reader = recipe::open(&setting.file()).await.unwrap();
+    let reader = single(&setting.file()).await;
     let mut onlooker = Onlooker::new(&setting.file()).await;
     let before = setting.version().await;
     execute(&reader, READ).await;

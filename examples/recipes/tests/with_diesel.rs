@@ -7,12 +7,21 @@ mod recipe;
 #[path = "race.rs"]
 mod race;
 
+use std::path::Path;
+
 use diesel_async::SimpleAsyncConnection as _;
+use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use fragkeys::{Outcome, with_cache};
 
 use self::race::total;
 use self::recipe::Pool;
 use crate::lock::{END, ORGANIZATION, Onlooker, READ, Setting, over_both_stores};
+
+/// A pool of one connection: what was begun through it goes on in it.
+async fn single(file: &Path) -> Pool {
+    let manager = AsyncDieselConnectionManager::new(file.to_str().unwrap());
+    Pool::builder(manager).max_size(1).build().unwrap()
+}
 
 async fn execute(pool: &Pool, sql: &'static str) {
     pool.get().await.unwrap().batch_execute(sql).await.unwrap();
@@ -26,7 +35,7 @@ over_both_stores! {
 /// dropped and its bump sent. (Over a network, Diesel does not wait either.)
 async fn dropped_during_the_commit_it_is_bumped_after_it(setting: Setting) {
     let pool = recipe::open(&setting.file()).await.unwrap();
-    let reader = recipe::open(&setting.file()).await.unwrap();
+    let reader = single(&setting.file()).await;
     let mut onlooker = Onlooker::new(&setting.file()).await;
     let before = setting.version().await;
     execute(&reader, READ).await;

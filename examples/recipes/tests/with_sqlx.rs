@@ -7,11 +7,20 @@ mod recipe;
 #[path = "race.rs"]
 mod race;
 
+use std::path::Path;
+
 use fragkeys::{Outcome, TaggedModel as _, with_cache};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 
 use self::race::total;
 use self::recipe::{Donation, Pool};
 use crate::lock::{END, ORGANIZATION, Onlooker, READ, Setting, over_both_stores};
+
+/// A pool of one connection: what was begun through it goes on in it.
+async fn single(file: &Path) -> Pool {
+    let options = SqliteConnectOptions::new().filename(file);
+    SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap()
+}
 
 async fn execute(pool: &Pool, sql: &'static str) {
     sqlx::raw_sql(sql).execute(pool).await.unwrap();
@@ -42,7 +51,7 @@ async fn without_a_scope_a_refill_before_the_commit_stays_stale(setting: Setting
 /// whoever reads after the bump and before the end of COMMIT stores what was.
 async fn dropped_during_the_commit_it_is_bumped_though_maybe_too_early(setting: Setting) {
     let pool = recipe::open(&setting.file()).await.unwrap();
-    let reader = recipe::open(&setting.file()).await.unwrap();
+    let reader = single(&setting.file()).await;
     let mut onlooker = Onlooker::new(&setting.file()).await;
     let before = setting.version().await;
     execute(&reader, READ).await;
