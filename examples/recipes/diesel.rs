@@ -4,6 +4,9 @@
 //! its closure gave `Ok`, so the closure's last step says that it comes: [`commit_is_next`].
 //! The bumps stand next to the statements that make them necessary; they are held until the
 //! transaction is committed, and dropped with it if it is rolled back.
+//!
+//! Where whoever waits for a write may go away, run it in a task of its own, as `hang_up` in
+//! `steps.rs` does: a future that is dropped during COMMIT cannot wait for it.
 
 use std::path::Path;
 

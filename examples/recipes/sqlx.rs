@@ -3,6 +3,9 @@
 //! A write is a transaction inside of [`on_commit`], and its COMMIT is inside of
 //! [`committing`]. The bumps stand next to the statements that make them necessary; they are
 //! held until the transaction is committed, and dropped with it if it is rolled back.
+//!
+//! Where whoever waits for a write may go away, run it in a task of its own, as `hang_up` in
+//! `steps.rs` does: a future that is dropped during COMMIT cannot wait for it.
 
 use std::path::Path;
 use std::time::Duration;
