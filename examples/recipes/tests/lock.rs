@@ -48,8 +48,11 @@ impl Setting {
         self.cache.tag_version(&Tag::scoped("Donation", "org", ORGANIZATION)).await.unwrap()
     }
 
+    /// Waits for a bump, until the cache knows of it too: what depends on a queued one is
+    /// neither read nor stored.
     pub(crate) async fn bumped_since(&self, before: Version) {
-        eventually("a bump", async || self.version().await > before).await;
+        let is_bumped = async || self.version().await > before && self.cache.queued_bumps() == 0;
+        eventually("a bump", is_bumped).await;
     }
 }
 
