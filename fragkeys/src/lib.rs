@@ -96,7 +96,8 @@
 //! ```
 //!
 //! A bump is safe from the moment it is first polled: dropped after that, it is done all the
-//! same. So is one that is held when [`committing`] begins.
+//! same. So is one that is held when [`committing`] begins. All about it, with sqlx and Diesel:
+//! [`guide::transactions`].
 #![forbid(unsafe_code)]
 
 pub mod guide;
