@@ -9,6 +9,7 @@
 mod client;
 mod faults;
 mod quickstart;
+mod recipes;
 mod server;
 mod service;
 
@@ -21,6 +22,8 @@ use serde_json::Value;
 
 struct Programs {
     quickstart: PathBuf,
+    recipe_diesel: PathBuf,
+    recipe_sqlx: PathBuf,
     service: PathBuf,
 }
 
@@ -41,7 +44,8 @@ fn programs() -> &'static Programs {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let built = Command::new(env!("CARGO"))
             .args(["build", "--workspace", "--all-features", "--bin", "quickstart"])
-            .args(["--bin", "service", "--message-format=json-render-diagnostics"])
+            .args(["--bin", "recipe-diesel", "--bin", "recipe-sqlx", "--bin", "service"])
+            .arg("--message-format=json-render-diagnostics")
             .args(["--profile", profile, "--target-dir"])
             .arg(target)
             .current_dir(workspace)
@@ -53,6 +57,8 @@ fn programs() -> &'static Programs {
         let messages = String::from_utf8(built.stdout).unwrap();
         Programs {
             quickstart: executable(&messages, "quickstart"),
+            recipe_diesel: executable(&messages, "recipe-diesel"),
+            recipe_sqlx: executable(&messages, "recipe-sqlx"),
             service: executable(&messages, "service"),
         }
     })
