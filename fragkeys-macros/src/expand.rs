@@ -86,9 +86,16 @@ impl CachedFn {
             .vary_on
             .iter()
             .map(|argument| quote_spanned!(argument.span()=> #call.vary_on(&#argument);));
-        let tags = self.tags.iter().map(|tag| {
-            let tag = tag.to_tag();
-            quote!(#call.tag(#tag);)
+        let tags = self.tags.iter().map(|tag| match tag {
+            TagSource::Template(template) => {
+                let span = template.literal.span();
+                let values = template.to_values();
+                quote_spanned!(span=> #(#call.placeholder(#values);)*)
+            }
+            TagSource::Expression(_) => {
+                let tag = tag.to_tag();
+                quote!(#call.tag(#tag);)
+            }
         });
         let timeout = self.timeout.as_ref().map(|timeout| {
             let duration = timeout.to_duration();
@@ -126,6 +133,10 @@ impl CachedFn {
         let version = optional(self.version.as_ref());
         let vary_on = self.vary_on.iter().map(|path| path.to_token_stream().to_string());
         let tags = self.tags.iter().map(TagSource::text);
+        let templates = self.tags.iter().filter_map(|tag| match tag {
+            TagSource::Template(template) => Some(template.to_parts()),
+            TagSource::Expression(_) => None,
+        });
         let cache_name = match &self.cache_name {
             Some(name) => quote!(#name),
             None => quote!("default"),
@@ -142,6 +153,7 @@ impl CachedFn {
                 version: #version,
                 vary_on: &[#(#vary_on),*],
                 tags: &[#(#tags),*],
+                templates: &[#(#templates),*],
                 cache_name: #cache_name,
                 instances: ::fragkeys::__private::Instances::new(),
             }

@@ -4,7 +4,7 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote_spanned;
+use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Index, LitStr, Member};
 
@@ -65,6 +65,27 @@ impl Template {
             #parts
             __fragkeys_text.into_tag()
         }}
+    }
+
+    /// The template as the runtime puts tags together from it, of type `&[Part]`.
+    pub(crate) fn to_parts(&self) -> TokenStream {
+        let parts = self.parts.iter().map(|part| match part {
+            Part::Text(text) => quote!(::fragkeys::__private::Part::Text(#text)),
+            Part::Placeholder(_) => quote!(::fragkeys::__private::Part::Placeholder),
+        });
+        quote!(&[#(#parts),*])
+    }
+
+    /// The placeholders' values, in order, at the literal's span, so that an error about one
+    /// points there.
+    pub(crate) fn to_values(&self) -> impl Iterator<Item = TokenStream> {
+        let span = self.literal.span();
+        self.parts.iter().filter_map(move |part| match part {
+            Part::Placeholder(Placeholder { root, members }) => {
+                Some(quote_spanned!(span=> &#root #(.#members)*))
+            }
+            Part::Text(_) => None,
+        })
     }
 
     /// An expression of type `Option<Tag>`, in a method of a model: placeholders are fields, and

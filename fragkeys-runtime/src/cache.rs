@@ -203,6 +203,14 @@ impl Cache {
         Budget(self.shared.settings.operation_timeout)
     }
 
+    pub(crate) fn recall(&self, bytes: &[u8]) -> Option<Arc<Identity>> {
+        self.shared.store.recall(bytes)
+    }
+
+    pub(crate) fn remember(&self, bytes: &[u8], identity: &Arc<Identity>) {
+        self.shared.store.remember(bytes, identity);
+    }
+
     /// Looks for an entry and learns the versions of its tags.
     pub(crate) async fn look(
         &self,

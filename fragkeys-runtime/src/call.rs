@@ -20,26 +20,36 @@ use crate::outcome::{Outcome, Report};
 use crate::site::{Instance, Path, Site};
 use crate::store::Found;
 use crate::tag::Tag;
-use crate::value::{KeyPart, Ops, Plan, Reading};
+use crate::value::{KeyPart, Ops, Plan, Reading, TagPart};
 
 /// One call of an annotated function, as the macro puts it together.
 #[derive(Debug)]
 pub struct Call {
     site: &'static Site,
     instance: Arc<Instance>,
-    arguments: Vec<u8>,
+    /// All that tells it from other calls: the fingerprint, the arguments, and behind them what
+    /// its tags are made of. Injective.
+    bytes: Vec<u8>,
+    arguments_end: Option<usize>,
     has_unencodable: bool,
     tags: Vec<Tag>,
     timeout: Option<Duration>,
     jitter: f64,
 }
 
+/// Where the arguments begin, behind the fingerprint.
+const ARGUMENTS: usize = size_of::<u128>();
+
 impl Call {
     pub fn new<R, T>(site: &'static Site, path: Path, plan: &Plan<R, T>) -> Self {
+        let instance = site.instance(path, plan.ops.reading.find_shape);
+        let mut bytes = Vec::with_capacity(96);
+        bytes.extend_from_slice(&instance.fingerprint.to_le_bytes());
         Call {
             site,
-            instance: site.instance(path, plan.ops.reading.find_shape),
-            arguments: Vec::new(),
+            instance,
+            bytes,
+            arguments_end: None,
             has_unencodable: false,
             tags: Vec::new(),
             timeout: None,
@@ -49,11 +59,42 @@ impl Call {
 
     /// Makes the answer depend on an argument.
     pub fn vary_on<A: KeyPart + ?Sized>(&mut self, argument: &A) {
-        self.has_unencodable |= encode::append(argument, &mut self.arguments).is_err();
+        self.has_unencodable |= encode::append(argument, &mut self.bytes).is_err();
+    }
+
+    /// The value of the next placeholder in the templates.
+    pub fn placeholder<V: TagPart + ?Sized>(&mut self, value: &V) {
+        self.end_arguments();
+        encode::append_display(value, &mut self.bytes);
     }
 
     pub fn tag(&mut self, tag: impl Into<Tag>) {
         self.tags.push(tag.into());
+    }
+
+    fn end_arguments(&mut self) -> usize {
+        *self.arguments_end.get_or_insert(self.bytes.len())
+    }
+
+    /// What the cache is asked for. An identity that was asked for before is remembered: then no
+    /// tag is put together, and no key.
+    fn identity(&mut self, cache: &Cache, codec: &str) -> Arc<Identity> {
+        let end = self.end_arguments();
+        let values_end = self.bytes.len();
+        self.tags.iter().for_each(|tag| append_text(tag.as_str(), &mut self.bytes));
+        if let Some(identity) = cache.recall(&self.bytes) {
+            return identity;
+        }
+        let mut values = self.bytes.get(end..values_end).unwrap_or_default();
+        let mut values = std::iter::from_fn(|| encode::take_text(&mut values));
+        let templates = self.site.templates.iter();
+        let tags = templates.map(|template| Tag::of_template(template, &mut values));
+        let tags = self.tags.iter().cloned().chain(tags).collect();
+        let Instance { name, fingerprint, .. } = &*self.instance;
+        let arguments = self.bytes.get(ARGUMENTS..end).unwrap_or_default();
+        let identity = Arc::new(identify(cache, name, *fingerprint, codec, arguments, tags));
+        cache.remember(&self.bytes, &identity);
+        identity
     }
 
     pub fn timeout(&mut self, timeout: Duration) {
@@ -96,8 +137,11 @@ where
 }
 
 /// What a call asks of its cache; or for which function, and why, it cannot be cached.
-fn request<T>(call: Call, reading: &Reading<T>) -> Result<Request, (Arc<str>, Problem, String)> {
-    let instance = &call.instance;
+fn request<T>(
+    mut call: Call,
+    reading: &Reading<T>,
+) -> Result<Request, (Arc<str>, Problem, String)> {
+    let instance = call.instance.clone();
     let refuse = |problem, text| Err((instance.name.clone(), problem, text));
     if call.has_unencodable {
         let text = "the `Serialize` of an argument returned an error, so there is no key";
@@ -113,14 +157,7 @@ fn request<T>(call: Call, reading: &Reading<T>) -> Result<Request, (Arc<str>, Pr
     let codec = (reading.codec)(cache.format());
     Ok(Request {
         timeout: call.jittered_timeout(&cache),
-        identity: identify(
-            &cache,
-            &instance.name,
-            instance.fingerprint,
-            codec,
-            &call.arguments,
-            call.tags,
-        ),
+        identity: call.identity(&cache, codec),
         // The shape is part of the fingerprint.
         sealed_with: Vec::new(),
         name: instance.name.clone(),
@@ -131,7 +168,7 @@ fn request<T>(call: Call, reading: &Reading<T>) -> Result<Request, (Arc<str>, Pr
 /// What to look for, and how long to keep what is stored instead.
 pub(crate) struct Request {
     pub(crate) cache: Cache,
-    pub(crate) identity: Identity,
+    pub(crate) identity: Arc<Identity>,
     /// Must also match for an entry to be read, but is not part of its key.
     pub(crate) sealed_with: Vec<u8>,
     pub(crate) timeout: Duration,
@@ -185,7 +222,7 @@ where
 pub(crate) struct Looked<T> {
     pub(crate) value: Option<T>,
     /// Where a value belongs under the versions of the look.
-    pub(crate) place: Place,
+    pub(crate) place: Arc<Place>,
 }
 
 impl Request {
@@ -239,7 +276,7 @@ impl Request {
         &self,
         reading: &Reading<T>,
         report: &Report,
-    ) -> Result<T, Option<(Place, Budget)>> {
+    ) -> Result<T, Option<(Arc<Place>, Budget)>> {
         let counters = self.cache.counters();
         let mut budget = self.cache.budget();
         match self.look(reading, &mut budget).await {
@@ -389,6 +426,8 @@ pub(crate) fn identify(
         key_base: key_base(cache.prefix(), name),
         bytes,
         tags: std::iter::once(Tag::root()).chain(versioned).collect(),
+        #[cfg(feature = "redis")]
+        ready: arc_swap::ArcSwapOption::const_empty(),
     }
 }
 

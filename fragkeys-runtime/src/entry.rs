@@ -45,7 +45,7 @@ pub struct Entry {
     tags: Vec<Tag>,
     timeout: Option<Duration>,
     /// Where the last `get` looked: a `set` that follows writes there (I1).
-    looked_at: Mutex<Option<Place>>,
+    looked_at: Mutex<Option<Arc<Place>>>,
 }
 
 impl Entry {
@@ -189,7 +189,7 @@ impl Entry {
     ///
     /// If the store fails.
     pub async fn key(&self) -> Result<String, Error> {
-        Ok(self.place(&mut self.cache.budget()).await?.key)
+        Ok(self.place(&mut self.cache.budget()).await?.key.clone())
     }
 
     async fn answer<R, T, F, Fut>(&self, plan: Plan<R, T>, make: F) -> R
@@ -202,14 +202,14 @@ impl Entry {
         answer(request, plan, report, |_| true, async move { make().await }).await
     }
 
-    async fn place(&self, budget: &mut crate::cache::Budget) -> Result<Place, Error> {
+    async fn place(&self, budget: &mut crate::cache::Budget) -> Result<Arc<Place>, Error> {
         Ok(self.cache.look(&self.identity(), self.timeout_or_default(), budget).await?.place)
     }
 
     fn request<T>(&self, reading: &Reading<T>) -> Request {
         Request {
             cache: self.cache.clone(),
-            identity: self.identity(),
+            identity: Arc::new(self.identity()),
             // A key must be known without the type, so the shape is checked in the entry.
             sealed_with: reading.shape().fingerprint.to_le_bytes().to_vec(),
             timeout: self.timeout_or_default(),

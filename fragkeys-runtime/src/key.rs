@@ -10,7 +10,7 @@ use crate::tag::Tag;
 use crate::version::Version;
 
 /// Which entry a call asks for, but for the versions of its tags.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Identity {
     /// How the key begins: prefix and function in clear, so that a person can find its entries.
     pub(crate) key_base: String,
@@ -18,6 +18,9 @@ pub(crate) struct Identity {
     pub(crate) bytes: Vec<u8>,
     /// The tags that have versions; the root first.
     pub(crate) tags: Vec<Tag>,
+    /// The next look, made ready by the last one.
+    #[cfg(feature = "redis")]
+    pub(crate) ready: arc_swap::ArcSwapOption<crate::store::redis::Ready>,
 }
 
 impl Identity {

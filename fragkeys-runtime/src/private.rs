@@ -7,7 +7,7 @@ pub use crate::call::{Call, run};
 pub use crate::codec::OfCache;
 pub use crate::model::Registered;
 pub use crate::site::{Instances, Path, Site};
-pub use crate::tag::TagText;
+pub use crate::tag::{Part, TagText};
 pub use crate::value::{Fallible, KeyPart, OutputOfAnythingElse, Plan, Returns, TagPart, Whole};
 
 use crate::cache::bump::bump;

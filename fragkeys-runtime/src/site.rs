@@ -3,12 +3,14 @@
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use arc_swap::ArcSwapOption;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::encode::append_text;
 use crate::shape::{Shape, remembered};
+use crate::tag::Part;
 
 /// What the macro writes down of a function. One static for each, shared by its generic instances.
 #[derive(Debug)]
@@ -22,18 +24,20 @@ pub struct Site {
     /// The arguments that the result depends on, as they were written.
     pub vary_on: &'static [&'static str],
     pub tags: &'static [&'static str],
+    /// Those tags that are templates.
+    pub templates: &'static [&'static [Part]],
     pub cache_name: &'static str,
     pub instances: Instances,
 }
 
 /// The instances of a function that were called: one, or one for each set of generic arguments.
 #[derive(Debug)]
-pub struct Instances(RwLock<Vec<Arc<Instance>>>);
+pub struct Instances(ArcSwapOption<Vec<Arc<Instance>>>);
 
 impl Instances {
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
-        Instances(RwLock::new(Vec::new()))
+        Instances(ArcSwapOption::const_empty())
     }
 }
 
@@ -59,20 +63,22 @@ pub(crate) struct Instance {
 
 impl Site {
     pub(crate) fn instance(&'static self, path: Path, shape_of: fn() -> Shape) -> Arc<Instance> {
-        let is_it = |instance: &&Arc<Instance>| instance.id == path.id;
-        let instances = self.instances.0.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(instance) = instances.iter().find(is_it) {
-            return instance.clone();
+        let find = |instances: Option<&Vec<Arc<Instance>>>| {
+            instances?.iter().find(|instance| instance.id == path.id).cloned()
+        };
+        if let Some(instance) = find(self.instances.0.load().as_deref()) {
+            return instance;
         }
-        drop(instances);
-        // Worked out without the lock: a type's `Deserialize` may call cached functions too.
+        // Worked out without a lock: a type's `Deserialize` may call cached functions too.
         let fresh = Arc::new(self.work_out(path, shape_of));
-        let mut instances = self.instances.0.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(instance) = instances.iter().find(is_it) {
-            return instance.clone();
-        }
-        instances.push(fresh.clone());
-        fresh
+        self.instances.0.rcu(|instances| {
+            let others = instances.as_deref().cloned().unwrap_or_default();
+            match find(Some(&others)) {
+                Some(_) => Some(Arc::new(others)),
+                None => Some(Arc::new(others.into_iter().chain([fresh.clone()]).collect())),
+            }
+        });
+        find(self.instances.0.load().as_deref()).unwrap_or(fresh)
     }
 
     fn work_out(&'static self, path: Path, shape_of: fn() -> Shape) -> Instance {

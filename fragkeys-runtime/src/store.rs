@@ -1,5 +1,6 @@
 //! Where entries and versions are kept: bytes and numbers, nothing of functions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use crate::key::{Identity, Place};
 use crate::tag::Tag;
 use crate::version::Version;
 
+mod identity;
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
@@ -17,7 +19,7 @@ pub(crate) mod redis;
 #[derive(Debug)]
 pub(crate) struct Found {
     /// The place of the entry under the versions of its tags at the time of the look.
-    pub(crate) place: Place,
+    pub(crate) place: Arc<Place>,
     /// The entry's bytes, if there is one.
     pub(crate) entry: Option<Bytes>,
 }
@@ -85,6 +87,25 @@ macro_rules! each_store {
             AnyStore::Redis($store) => $call.await,
         }
     };
+}
+
+impl AnyStore {
+    /// The identity that these bytes stood for the last time.
+    pub(crate) fn recall(&self, bytes: &[u8]) -> Option<Arc<Identity>> {
+        match self {
+            AnyStore::Memory(store) => store.identities().recall(bytes),
+            #[cfg(feature = "redis")]
+            AnyStore::Redis(store) => store.recall(bytes),
+        }
+    }
+
+    pub(crate) fn remember(&self, bytes: &[u8], identity: &Arc<Identity>) {
+        match self {
+            AnyStore::Memory(store) => store.identities().remember(bytes, identity),
+            #[cfg(feature = "redis")]
+            AnyStore::Redis(store) => store.remember_identity(bytes, identity),
+        }
+    }
 }
 
 impl Store for AnyStore {

@@ -284,6 +284,32 @@ impl TagText {
     }
 }
 
+/// A part of a template.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Part {
+    /// In the canonical form that the macro gave it.
+    Text(&'static str),
+    Placeholder,
+}
+
+impl Tag {
+    /// The tag of a template, with the next of these values for each placeholder.
+    pub(crate) fn of_template<'a>(
+        parts: &[Part],
+        values: &mut impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let mut text = TagText::default();
+        for part in parts {
+            match part {
+                Part::Text(canonical) => text.literal(canonical),
+                Part::Placeholder => text.placeholder(values.next().unwrap_or_default()),
+            }
+        }
+        text.into_tag()
+    }
+}
+
 /// Writes a value so that it stays one segment.
 struct Escaped<'a>(&'a mut String);
 

@@ -67,34 +67,35 @@ async fn i2_a_bump_elsewhere_is_seen_by_the_very_next_hit() {
 async fn i2_nobody_reads_less_than_was_bumped_before() {
     let server = RedisServer::start();
     let (cache, bumping) = (redis_cache(&server).await, redis_cache(&server).await);
-    // The row is the number of the last bump that was acknowledged, and no less.
-    let floor = Arc::new(AtomicU32::new(0));
+    const LAST: u32 = 1_000;
+    // A row, and the value of it whose bump was acknowledged last.
+    let row = Arc::new((AtomicU32::new(0), AtomicU32::new(0)));
     let readers: Vec<_> = (0..8)
         .map(|_| {
-            let (cache, floor) = (cache.clone(), floor.clone());
+            let (cache, row) = (cache.clone(), row.clone());
             tokio::spawn(async move {
-                let entry = cache.entry("floor").tag("Floor");
+                let (value, acknowledged) = &*row;
+                let entry = cache.entry("row").tag("Row");
                 let mut hits = 0;
-                while floor.load(Ordering::SeqCst) < 1_000 {
-                    let at_least = floor.load(Ordering::SeqCst);
+                while acknowledged.load(Ordering::SeqCst) < LAST {
+                    let floor = acknowledged.load(Ordering::SeqCst);
                     let mut has_run = false;
                     let read = entry.get_or_set_with(|| async {
                         has_run = true;
-                        floor.load(Ordering::SeqCst)
+                        value.load(Ordering::SeqCst)
                     });
                     let read = read.await;
-                    assert!(read >= at_least, "{read} was read after {at_least} was bumped");
+                    assert!(read >= floor, "{read} was read after {floor} was bumped");
                     hits += u32::from(!has_run);
                 }
                 hits
             })
         })
         .collect();
-    for next in 1..=1_000 {
-        // Written, then bumped, then acknowledged: `floor` moves when all is done.
-        bumping.invalidate(["Floor"]).await.unwrap();
-        floor.store(next, Ordering::SeqCst);
-        bumping.invalidate(["Floor"]).await.unwrap();
+    for next in 1..=LAST {
+        row.0.store(next, Ordering::SeqCst);
+        bumping.invalidate(["Row"]).await.unwrap();
+        row.1.store(next, Ordering::SeqCst);
     }
     let mut hits = 0;
     for reader in readers {

@@ -1,13 +1,14 @@
 //! The embedded store: in this process, bounded in bytes, gone with it.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
+use super::identity::Identities;
 use super::{Found, Store};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place};
@@ -47,16 +48,22 @@ pub(crate) struct MemoryStore {
     versions: Cache<Tag, Version, Weight>,
     /// The newest version given to any tag. Its lock makes a bump one step.
     newest: Mutex<u64>,
+    identities: Identities,
 }
 
 impl MemoryStore {
     pub(crate) fn new(max_bytes: u64) -> Self {
         let for_versions = max_bytes / VERSION_SHARE;
         MemoryStore {
-            entries: sized_cache(max_bytes - for_versions),
-            versions: sized_cache(for_versions),
+            entries: sized_cache(max_bytes - for_versions, Weight),
+            versions: sized_cache(for_versions, Weight),
             newest: Mutex::new(0),
+            identities: Identities::new(),
         }
+    }
+
+    pub(crate) fn identities(&self) -> &Identities {
+        &self.identities
     }
 
     /// The bytes in use, by the same estimate that bounds them.
@@ -92,11 +99,11 @@ impl MemoryStore {
 
 /// A cache of so many bytes. It is cut into shards, and an item must fit into one: so there
 /// are no more shards than leave room for a large entry in each.
-pub(super) fn sized_cache<K, V>(bytes: u64) -> Cache<K, V, Weight>
+pub(super) fn sized_cache<K, V, W>(bytes: u64, weight: W) -> Cache<K, V, W>
 where
     K: Eq + std::hash::Hash,
     V: Clone,
-    Weight: Weighter<K, V> + Clone,
+    W: Weighter<K, V> + Clone,
 {
     const ROOM: u64 = 16 << 20;
     let typical_item = OVERHEAD * 4;
@@ -111,12 +118,12 @@ where
     match options {
         Ok(options) => Cache::with_options(
             options,
-            Weight,
+            weight,
             DefaultHashBuilder::default(),
             DefaultLifecycle::default(),
         ),
         // Only for a capacity that was not given.
-        Err(_) => Cache::with_weighter(items, bytes, Weight),
+        Err(_) => Cache::with_weighter(items, bytes, weight),
     }
 }
 
@@ -136,7 +143,7 @@ impl Store for MemoryStore {
     async fn look(&self, identity: &Identity, _: Duration, _: Duration) -> Result<Found, Error> {
         let versions =
             identity.tags.iter().map(|tag| self.current(tag)).collect::<Result<Vec<_>, _>>()?;
-        let place = identity.at(&versions);
+        let place = Arc::new(identity.at(&versions));
         let entry = self.entries.get(&place.key).filter(|kept| kept.until > Instant::now());
         Ok(Found { place, entry: entry.map(|kept| kept.bytes) })
     }

@@ -6,11 +6,11 @@
 //! if the versions that came back are the ones it assumed.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use redis::{Pipeline, ServerErrorKind, Value};
+use redis::{Cmd, Pipeline, ServerErrorKind, Value};
 
 use self::cell::{Cell, Cells};
 use self::link::{Failure, Link, Links, Live};
@@ -56,7 +56,7 @@ impl RedisStore {
             links: Links::open(url, settings.operation_timeout)?,
             prefix: settings.prefix.clone(),
             tag_lifetime: settings.tag_lifetime,
-            guesses: sized_cache(GUESS_BYTES),
+            guesses: sized_cache(GUESS_BYTES, Weight),
         })
     }
 
@@ -64,6 +64,16 @@ impl RedisStore {
     pub(crate) fn connect(&self) {
         // Without a runtime there is nothing to begin with; the first call will say so.
         let _ = self.links.here();
+    }
+
+    pub(crate) fn recall(&self, bytes: &[u8]) -> Option<Arc<Identity>> {
+        self.links.here().ok()?.identities.recall(bytes)
+    }
+
+    pub(crate) fn remember_identity(&self, bytes: &[u8], identity: &Arc<Identity>) {
+        if let Ok(link) = self.links.here() {
+            link.identities.remember(bytes, identity);
+        }
     }
 
     async fn send(
@@ -185,15 +195,22 @@ impl RedisStore {
         lifetime: Duration,
         until: Instant,
     ) -> Result<Found, Failure> {
+        if let (Some(ready), Some(cells)) = (identity.ready.load_full(), &live.cells)
+            && ready.is_current(cells)
+        {
+            let entry = read_entry(link.ask_one(live, &ready.get, until).await?)?;
+            if ready.is_current(cells) {
+                return Ok(Found { place: ready.place.clone(), entry });
+            }
+        }
         let keys = self.version_keys(&identity.tags);
-        let cells = live.cells.as_deref();
-        if let Some(known) = cells.and_then(|cells| Known::of(cells, &keys)) {
-            let place = identity.at(&known.versions);
-            let mut pipeline = Pipeline::with_capacity(1);
-            pipeline.cmd("GET").arg(&place.key);
-            let mut replies = link.ask(live, &pipeline, 1, until).await?.into_iter();
-            let entry = read_entry(replies.next().unwrap_or(Value::Nil))?;
-            if known.is_current() {
+        if let Some(cells) = &live.cells
+            && let Some(ready) = Ready::of(cells, &keys, identity)
+        {
+            let entry = read_entry(link.ask_one(live, &ready.get, until).await?)?;
+            if ready.is_current(cells) {
+                let place = ready.place.clone();
+                identity.ready.store(Some(Arc::new(ready)));
                 return Ok(Found { place, entry });
             }
         }
@@ -212,7 +229,7 @@ impl RedisStore {
         until: Instant,
     ) -> Result<Found, Failure> {
         let tags = &identity.tags;
-        let guess = self.guess(tags).map(|versions| (identity.at(&versions), versions));
+        let guess = self.guess(tags).map(|versions| (Arc::new(identity.at(&versions)), versions));
         let asked: Option<Vec<Asked>> = live
             .cells
             .as_deref()
@@ -243,7 +260,7 @@ impl RedisStore {
         // Under a version that was not there until now there is no entry.
         let is_complete = known.iter().all(Option::is_some);
         let versions = self.complete(tags, known, lifetime, until).await?;
-        let place = identity.at(&versions);
+        let place = Arc::new(identity.at(&versions));
         if !is_complete {
             return Ok(Found { place, entry: None });
         }
@@ -371,22 +388,37 @@ impl Store for RedisStore {
     }
 }
 
-/// The versions of an identity's tags, as their cells have them.
-struct Known {
-    cells: Vec<Arc<Cell>>,
-    versions: Vec<Version>,
+/// A look that is ready to be sent: the command, and the versions that it is right for.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    place: Arc<Place>,
+    get: Cmd,
+    versions: Vec<(Arc<Cell>, Version)>,
+    /// The cells of the connection that it is right for.
+    cells: Weak<Cells>,
 }
 
-impl Known {
-    /// `None` unless all are known.
-    fn of(cells: &Cells, keys: &[String]) -> Option<Known> {
-        let cells: Vec<Arc<Cell>> = keys.iter().map(|key| cells.get(key)).collect::<Option<_>>()?;
-        let versions = cells.iter().map(|cell| cell.version()).collect::<Option<_>>()?;
-        Some(Known { cells, versions })
+impl Ready {
+    /// `None` unless all versions are known.
+    fn of(cells: &Arc<Cells>, keys: &[String], identity: &Identity) -> Option<Ready> {
+        let known = |key: &String| cells.get(key).and_then(|cell| Some((cell.version()?, cell)));
+        let known: Vec<_> = keys.iter().map(known).collect::<Option<_>>()?;
+        let versions: Vec<Version> = known.iter().map(|(version, _)| *version).collect();
+        let place = identity.at(&versions);
+        let mut get = redis::cmd("GET");
+        get.arg(&place.key);
+        Some(Ready {
+            place: Arc::new(place),
+            get,
+            versions: known.into_iter().map(|(version, cell)| (cell, version)).collect(),
+            cells: Arc::downgrade(cells),
+        })
     }
 
-    fn is_current(&self) -> bool {
-        self.cells.iter().zip(&self.versions).all(|(cell, held)| cell.version() == Some(*held))
+    /// Are these the cells that it was made from, and are its versions still in them?
+    fn is_current(&self, cells: &Arc<Cells>) -> bool {
+        std::ptr::eq(self.cells.as_ptr(), Arc::as_ptr(cells))
+            && self.versions.iter().all(|(cell, version)| cell.version() == Some(*version))
     }
 }
 

@@ -5,21 +5,22 @@
 //! fail at once and the supervisor tries again in the background; a call waits only
 //! during the first attempt after a start or a loss, and never past its deadline.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use arc_swap::{ArcSwap, ArcSwapOption};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, ProtocolVersion, PushInfo,
+    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, ProtocolVersion, PushInfo,
     RedisError, RedisResult, ServerErrorKind, Value,
 };
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout, timeout_at};
 
+use super::super::identity::Identities;
 use super::cell::Cells;
 use crate::error::{Error, ErrorKind};
 use crate::log::{notice, warning};
@@ -40,7 +41,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Short enough that hits are back within a second of the server.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-type LinkMap = Mutex<HashMap<Id, Arc<Link>>>;
+/// Few, and read at each call.
+type LinkMap = ArcSwap<Vec<(Id, Arc<Link>)>>;
 
 /// The links of one store, by runtime.
 pub(super) struct Links {
@@ -106,15 +108,21 @@ impl Links {
             )
         })?;
         let id = runtime.id();
-        let link = {
-            let mut links = self.by_runtime.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(link) = links.get(&id) {
-                return Ok(link.clone());
-            }
-            let link = Arc::new(Link::new(self.server.clone()));
-            links.insert(id, link.clone());
-            link
+        let find = |links: &[(Id, Arc<Link>)]| {
+            links.iter().find(|(runtime, _)| *runtime == id).map(|(_, link)| link.clone())
         };
+        if let Some(link) = find(&self.by_runtime.load()) {
+            return Ok(link);
+        }
+        let fresh = Arc::new(Link::new(self.server.clone()));
+        self.by_runtime.rcu(|links| match find(links) {
+            Some(_) => links.clone(),
+            None => Arc::new(links.iter().cloned().chain([(id, fresh.clone())]).collect()),
+        });
+        let link = find(&self.by_runtime.load()).unwrap_or_else(|| fresh.clone());
+        if !Arc::ptr_eq(&link, &fresh) {
+            return Ok(link);
+        }
         let links = Arc::downgrade(&self.by_runtime);
         // Without the lock: a runtime that is ending drops the task at once, which takes it.
         runtime.spawn(Supervisor { link: link.clone(), links, runtime: id }.run());
@@ -124,8 +132,7 @@ impl Links {
 
 impl Drop for Links {
     fn drop(&mut self) {
-        let mut links = self.by_runtime.lock().unwrap_or_else(PoisonError::into_inner);
-        for (_, link) in links.drain() {
+        for (_, link) in self.by_runtime.swap(Arc::default()).iter() {
             link.is_closed.store(true, Ordering::Release);
             link.wake.notify_one();
         }
@@ -136,6 +143,9 @@ impl Drop for Links {
 pub(super) struct Link {
     server: Arc<Server>,
     state: watch::Sender<State>,
+    /// The connection of `state`, while it is up: found without a lock.
+    current: ArcSwapOption<Live>,
+    pub(super) identities: Identities,
     /// Tells the supervisor to look at the connection.
     wake: Notify,
     is_closed: AtomicBool,
@@ -170,9 +180,20 @@ impl Link {
         Link {
             server,
             state: watch::Sender::new(State::Connecting),
+            current: ArcSwapOption::const_empty(),
+            identities: Identities::new(),
             wake: Notify::new(),
             is_closed: AtomicBool::new(false),
         }
+    }
+
+    fn become_state(&self, state: State) {
+        let live = match &state {
+            State::Up(live) => Some(live.clone()),
+            State::Connecting | State::Down(_) => None,
+        };
+        self.current.store(live);
+        self.state.send_replace(state);
     }
 
     /// Sends commands and returns their replies, errors of the server among them.
@@ -205,15 +226,37 @@ impl Link {
     ) -> Result<Vec<Value>, Failure> {
         let mut connection = live.connection.clone();
         let sent = connection.send_packed_commands(pipeline, 0, replies);
+        let values = self.wait(live, sent, until).await?;
+        live.leave_if_demoted(&values, self);
+        Ok(values)
+    }
+
+    /// As [`ask`](Self::ask), for one command that is ready-made.
+    pub(super) async fn ask_one(
+        &self,
+        live: &Live,
+        command: &Cmd,
+        until: Instant,
+    ) -> Result<Value, Failure> {
+        let mut connection = live.connection.clone();
+        self.wait(live, connection.send_packed_command(command), until).await
+    }
+
+    /// Waits for what was sent, and judges the connection by what comes.
+    async fn wait<T>(
+        &self,
+        live: &Live,
+        sent: impl Future<Output = RedisResult<T>>,
+        until: Instant,
+    ) -> Result<T, Failure> {
         let since = Instant::now();
         let question = Question { link: self, live, since };
         let answer = timeout_at(until.into(), sent).await;
         std::mem::forget(question);
         match answer {
-            Ok(Ok(values)) => {
+            Ok(Ok(answer)) => {
                 live.early_leavers.store(0, Ordering::Relaxed);
-                live.leave_if_demoted(&values, self);
-                Ok(values)
+                Ok(answer)
             }
             Ok(Err(error)) if is_about_connection(&error) => {
                 live.is_lost.store(true, Ordering::Release);
@@ -238,6 +281,11 @@ impl Link {
 
     /// The connection, once there is one; an error at once where there won't be soon.
     pub(super) async fn live(&self, until: Instant) -> Result<Arc<Live>, Error> {
+        if let Some(live) = self.current.load_full()
+            && !live.is_lost.load(Ordering::Acquire)
+        {
+            return Ok(live);
+        }
         let is_settled = |state: &State| match state {
             State::Connecting => false,
             State::Up(live) => !live.is_lost.load(Ordering::Acquire),
@@ -331,13 +379,13 @@ impl Link {
                 }
             }
             // Until it has answered, calls go straight to their functions.
-            self.state.send_replace(State::Down(self.silent()));
+            self.become_state(State::Down(self.silent()));
             match timeout(self.patience(LEAST_PATIENCE), live.ping()).await {
                 Ok(Ok(_)) => {}
                 _ => return,
             }
             live.is_doubtful.store(false, Ordering::Release);
-            self.state.send_replace(State::Up(live.clone()));
+            self.become_state(State::Up(live.clone()));
         }
     }
 
@@ -429,22 +477,18 @@ impl Supervisor {
                         ),
                     }
                     (pause, is_known_down) = (FIRST_PAUSE, false);
-                    link.state.send_replace(State::Up(live.clone()));
+                    link.become_state(State::Up(live.clone()));
                     link.watch_over(&live).await;
-                    link.state.send_if_modified(|state| {
-                        let was_up = matches!(state, State::Up(_));
-                        if was_up {
-                            *state = State::Connecting;
-                        }
-                        was_up
-                    });
+                    if matches!(*link.state.borrow(), State::Up(_)) {
+                        link.become_state(State::Connecting);
+                    }
                 }
                 Err(error) => {
                     if !is_known_down {
                         warning!("{error}; calls run uncached until it answers");
                         is_known_down = true;
                     }
-                    link.state.send_replace(State::Down(error));
+                    link.become_state(State::Down(error));
                     sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
@@ -457,13 +501,14 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         if let Some(links) = self.links.upgrade() {
-            links.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.runtime);
+            let is_other = |(id, _): &&(Id, Arc<Link>)| *id != self.runtime;
+            links.rcu(|links| links.iter().filter(is_other).cloned().collect::<Vec<_>>());
         }
         let message = format!(
             "the runtime that held the connection to {} has ended",
             self.link.server.address
         );
-        self.link.state.send_replace(State::Down(Error::new(ErrorKind::Unreachable, message)));
+        self.link.become_state(State::Down(Error::new(ErrorKind::Unreachable, message)));
     }
 }
 

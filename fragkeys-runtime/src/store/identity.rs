@@ -1,0 +1,42 @@
+//! Identities that were asked for before, so that a call need not put them together again.
+
+use std::sync::Arc;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::memory::sized_cache;
+use crate::key::Identity;
+
+/// Bytes of remembered identities, for each store; with Redis, for each runtime that uses it.
+const BYTES: u64 = 8 << 20;
+/// What an identity costs beside its texts: the key, the command and the cells made ready.
+const OVERHEAD: u64 = 512;
+
+/// What was asked for lately, by the bytes that tell one call from another.
+pub(crate) struct Identities(Cache<Box<[u8]>, Arc<Identity>, Weight>);
+
+#[derive(Clone)]
+pub(super) struct Weight;
+
+impl Weighter<Box<[u8]>, Arc<Identity>> for Weight {
+    /// The address stands in it twice, with the versions.
+    fn weight(&self, bytes: &Box<[u8]>, identity: &Arc<Identity>) -> u64 {
+        let tags: usize = identity.tags.iter().map(|tag| tag.as_str().len() + 96).sum();
+        OVERHEAD + (bytes.len() + identity.bytes.len() * 2 + tags) as u64
+    }
+}
+
+impl Identities {
+    pub(crate) fn new() -> Self {
+        Identities(sized_cache(BYTES, Weight))
+    }
+
+    pub(crate) fn recall(&self, bytes: &[u8]) -> Option<Arc<Identity>> {
+        self.0.get(bytes)
+    }
+
+    pub(crate) fn remember(&self, bytes: &[u8], identity: &Arc<Identity>) {
+        self.0.insert(bytes.into(), identity.clone());
+    }
+}
