@@ -1,13 +1,9 @@
 //! A cache: a store, its settings, and what happens when the store fails.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-use tokio::runtime::Handle;
-use tokio::time::sleep;
 
 use crate::codec::Format;
 use crate::config::{SHORTEST_TIMEOUT, Settings};
@@ -19,6 +15,8 @@ use crate::queue::BumpQueue;
 use crate::stats::{Counters, Stats};
 use crate::store::{AnyStore, Found, Store};
 use crate::tag::{Bumped, Tag, Version};
+
+pub(crate) mod bump;
 
 /// A cache, installed or built by hand. Cloning it is cheap; clones are one cache.
 #[derive(Clone)]
@@ -81,14 +79,6 @@ impl Condition {
 #[derive(Debug)]
 pub(crate) struct Budget(Duration);
 
-const FIRST_RETRY: Duration = Duration::from_millis(50);
-const SLOWEST_RETRY: Duration = Duration::from_secs(1);
-const LEAST_PATIENCE: Duration = Duration::from_secs(1);
-const MOST_PATIENCE: Duration = Duration::from_secs(2);
-const TAGS_PER_RETRY: usize = 500;
-/// How long the queue of a cache that nobody has any more is retried.
-const LAST_WILL: Duration = Duration::from_secs(60);
-
 impl Cache {
     pub(crate) fn new(name: String, settings: Settings, store: AnyStore) -> Self {
         let queue = BumpQueue::new(settings.max_queued_bumps);
@@ -115,8 +105,9 @@ impl Cache {
     /// now on, in every process. One round trip for each 10,000 tags, however many entries
     /// depend on them.
     ///
-    /// Call it after the change is committed. Bumped before, a reader can still store the
-    /// old value under the new version.
+    /// Call it after the change is committed, or inside of [`on_commit`](crate::on_commit), where
+    /// it waits for that. Bumped before, a reader can still store the old value under the new
+    /// version.
     ///
     /// # Errors
     ///
@@ -128,10 +119,7 @@ impl Cache {
         I: IntoIterator,
         I::Item: Into<Tag>,
     {
-        let mut seen = HashSet::new();
-        let tags: Vec<Tag> =
-            tags.into_iter().map(Into::into).filter(|tag: &Tag| seen.insert(tag.clone())).collect();
-        self.bump(tags)
+        bump::bump(vec![self.clone()], tags.into_iter().map(Into::into).collect())
     }
 
     /// Makes every entry of this cache miss, by one bump: nothing is searched or deleted.
@@ -140,7 +128,7 @@ impl Cache {
     ///
     /// As [`invalidate`](Self::invalidate).
     pub async fn invalidate_all(&self) -> Result<Bumped, Error> {
-        self.bump(vec![Tag::root()]).await
+        bump::bump(vec![self.clone()], vec![Tag::root()]).await
     }
 
     /// The version of a tag. A tag that has none gets one.
@@ -168,6 +156,15 @@ impl Cache {
     #[must_use]
     pub fn queued_bumps(&self) -> usize {
         self.shared.queue.len()
+    }
+
+    /// Are these clones of one cache?
+    pub(crate) fn is(&self, other: &Cache) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    pub(crate) fn max_queued_bumps(&self) -> usize {
+        self.shared.settings.max_queued_bumps
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -246,36 +243,6 @@ impl Cache {
         answer
     }
 
-    async fn bump(&self, tags: Vec<Tag>) -> Result<Bumped, Error> {
-        for tag in &tags {
-            tag.check_versioned()?;
-        }
-        if tags.is_empty() {
-            return Ok(Bumped::default());
-        }
-        let Shared { store, queue, settings, bumps, .. } = &*self.shared;
-        let settles = queue.among(&tags);
-        // Until the store has answered, the bump may be lost: also if this future is dropped.
-        let unconfirmed = Unconfirmed { cache: self, tags: &tags };
-        let answer = store.bump(&tags, settings.operation_timeout).await;
-        self.judge(bumps, "bumping", &answer);
-        match answer {
-            Ok(versions) => {
-                std::mem::forget(unconfirmed);
-                queue.settle(&settles);
-                self.shared.counters.bumped.add_many(tags.len());
-                Ok(Bumped::new(tags, versions))
-            }
-            Err(error) => {
-                drop(unconfirmed);
-                Err(error.context(format_args!(
-                    "bumping {} failed and is queued to be retried",
-                    Listed(&tags)
-                )))
-            }
-        }
-    }
-
     /// Refuses what depends on a bump that the store does not have yet.
     fn check_queue(&self, identity: &Identity) -> Result<(), Error> {
         self.ensure_retry();
@@ -283,19 +250,6 @@ impl Cache {
             return Err(Error::new(ErrorKind::Unreachable, "a failed bump is waiting"));
         }
         Ok(())
-    }
-
-    /// Starts the task that retries queued bumps, unless one is at it.
-    fn ensure_retry(&self) {
-        if self.shared.queue.len() == 0 {
-            return;
-        }
-        // Without a runtime, the next call from within one starts it.
-        let Ok(runtime) = Handle::try_current() else { return };
-        if let Some(claim) = self.shared.queue.claim_retry() {
-            let retry = Retry { shared: self.shared.clone(), claim };
-            runtime.spawn(retry.run());
-        }
     }
 
     /// Counts a fault and logs when an operation begins to fail, and when it works again.
@@ -331,110 +285,6 @@ impl Budget {
 
     fn spent_since(&mut self, started: Instant) {
         self.0 = self.0.saturating_sub(started.elapsed());
-    }
-}
-
-/// A bump under way. Dropped without an answer, it is queued (I6, I8).
-struct Unconfirmed<'a> {
-    cache: &'a Cache,
-    tags: &'a [Tag],
-}
-
-impl Drop for Unconfirmed<'_> {
-    fn drop(&mut self) {
-        self.cache.shared.queue.add(self.tags);
-        self.cache.ensure_retry();
-    }
-}
-
-/// The task that retries queued bumps until none is left, or another one has its job.
-struct Retry {
-    shared: Arc<Shared>,
-    claim: u64,
-}
-
-impl Retry {
-    async fn run(mut self) {
-        let mut pause = FIRST_RETRY;
-        let mut orphaned_since = None;
-        loop {
-            sleep(pause).await;
-            if !self.shared.queue.keep_retry(self.claim) {
-                return;
-            }
-            pause = match self.shared.retry(self.claim).await {
-                Ok(()) => FIRST_RETRY,
-                Err(_) => (pause * 2).min(SLOWEST_RETRY),
-            };
-            if self.shared.queue.len() == 0 {
-                // A bump that failed just now found the job taken; so look again after giving it back.
-                self.shared.queue.release_retry(self.claim);
-                match self.shared.queue.claim_retry() {
-                    Some(claim) => self.claim = claim,
-                    None => return,
-                }
-            }
-            // Nobody else has this cache any more, and a store may never come back.
-            if Arc::strong_count(&self.shared) == 1 {
-                let since = *orphaned_since.get_or_insert_with(Instant::now);
-                if since.elapsed() > LAST_WILL {
-                    let Shared { name, queue, .. } = &*self.shared;
-                    let lost = queue.len();
-                    warning!(
-                        "cache `{name}` was dropped and its store is away: {lost} queued bumps are lost"
-                    );
-                    return;
-                }
-            }
-        }
-    }
-}
-
-/// Also when the runtime ends: the next call, in another one, takes over.
-impl Drop for Retry {
-    fn drop(&mut self) {
-        self.shared.queue.release_retry(self.claim);
-    }
-}
-
-impl Shared {
-    /// Sends the queued bumps, some at a time: one that goes through is settled, whatever
-    /// becomes of the others. Nobody waits for this, so it may take longer than a call.
-    async fn retry(&self, claim: u64) -> Result<(), Error> {
-        let patience = self.settings.operation_timeout.clamp(LEAST_PATIENCE, MOST_PATIENCE);
-        let mut outcome = Ok(());
-        for queued in self.queue.all().chunks(TAGS_PER_RETRY) {
-            let tags: Vec<Tag> = queued.iter().map(|(tag, _)| tag.clone()).collect();
-            match self.store.bump(&tags, patience).await {
-                Ok(_) => {
-                    self.queue.settle(queued);
-                    self.counters.bumped.add_many(tags.len());
-                    notice!("cache `{}`: {} queued bumps went through", self.name, tags.len());
-                }
-                Err(error) => outcome = Err(error),
-            }
-            if !self.queue.keep_retry(claim) {
-                break;
-            }
-        }
-        outcome
-    }
-}
-
-/// Tags in an error: the first ones, and how many more.
-struct Listed<'a>(&'a [Tag]);
-
-impl fmt::Display for Listed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 3;
-        for (index, tag) in self.0.iter().take(SHOWN).enumerate() {
-            let separator = if index == 0 { "" } else { ", " };
-            write!(f, "{separator}`{tag}`")?;
-        }
-        match self.0.len().saturating_sub(SHOWN) {
-            0 => Ok(()),
-            more => write!(f, " and {more} more tags"),
-        }
     }
 }
 

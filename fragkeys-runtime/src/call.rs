@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::cache::{Budget, Cache};
 use crate::codec::{CodecError, Format};
+use crate::commit;
 use crate::config::{LONGEST_TIMEOUT, SHORTEST_TIMEOUT};
 use crate::encode::{self, append_text};
 use crate::envelope;
@@ -166,7 +167,7 @@ where
         Ok(value) => value,
         Err(output) => return output,
     };
-    if request.timeout >= SHORTEST_TIMEOUT
+    if request.may_store()
         && cache_if(&value)
         && let Ok(entry) = request.seal(&place, &plan.ops, &value)
     {
@@ -193,6 +194,12 @@ impl Request {
         reading: &Reading<T>,
         budget: &mut Budget,
     ) -> Result<Looked<T>, Error> {
+        if commit::holds_any(&self.cache, &self.identity.tags) {
+            return Err(Error::new(
+                ErrorKind::Held,
+                "a bump of one of its tags waits for the commit",
+            ));
+        }
         let Found { place, entry } = self.cache.look(&self.identity, self.timeout, budget).await?;
         let value = entry.and_then(|entry| self.open(&place, reading, &entry));
         Ok(Looked { value, place })
@@ -220,6 +227,11 @@ impl Request {
             return Cow::Borrowed(&place.address);
         }
         Cow::Owned([&place.address[..], &self.sealed_with].concat())
+    }
+
+    /// Would what is stored be read by somebody, and may it? What a transaction sees may not.
+    pub(crate) fn may_store(&self) -> bool {
+        self.timeout >= SHORTEST_TIMEOUT && !commit::is_inside()
     }
 
     /// The value; or where to store one, and what time is left for it, unless that is in vain.

@@ -93,12 +93,16 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// If the store fails. An entry that cannot be read as a `T` is no error but `None`.
+    /// If the store fails. An entry that cannot be read as a `T` is no error but `None`, and so
+    /// is one that depends on a tag whose bump waits for a commit.
     pub async fn get<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
         let reading = Reading::<T>::of_cache();
         let request = self.request(&reading);
         let mut budget = self.cache.budget();
-        let Looked { value, place } = request.look(&reading, &mut budget).await?;
+        let Looked { value, place } = match request.look(&reading, &mut budget).await {
+            Err(error) if error.kind() == ErrorKind::Held => return Ok(None),
+            looked => looked?,
+        };
         *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
         let counters = self.cache.counters();
         if value.is_some() {
@@ -119,7 +123,8 @@ impl Entry {
     /// So an `Entry` is for one task at a time: of two that `get` and `set` through one, the
     /// first to `set` takes the versions of the last to `get`. Make another; it is cheap.
     ///
-    /// With a timeout below a millisecond nothing is stored.
+    /// With a timeout below a millisecond nothing is stored, nor inside of
+    /// [`on_commit`](crate::on_commit): what a transaction sees is nobody else's to read.
     ///
     /// # Errors
     ///
@@ -135,6 +140,9 @@ impl Entry {
             None => self.place(&mut budget).await?,
         };
         let entry = request.seal(&place, &ops, value)?;
+        if !request.may_store() {
+            return Ok(());
+        }
         request.put(&place, entry, &mut budget).await
     }
 

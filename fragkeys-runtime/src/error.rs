@@ -39,6 +39,8 @@ pub enum ErrorKind {
     Codec,
     /// An entry is larger than `max_entry_bytes`.
     TooLarge,
+    /// A bump of one of the tags waits for the commit: see [`on_commit`](crate::on_commit).
+    Held,
     /// There is no Tokio runtime to reach Redis with.
     Runtime,
 }

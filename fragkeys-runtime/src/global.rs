@@ -70,6 +70,18 @@ pub fn cache_named(name: &str) -> Result<Cache, Error> {
     })
 }
 
+/// All caches that functions use here: [`with_cache`]'s, else the one of those that name none
+/// and then all that are installed under a name. A bump goes to each, as functions of any may
+/// depend on the tag.
+pub(crate) fn caches() -> Vec<Cache> {
+    let mut caches = vec![cache()];
+    if scoped().is_none() {
+        let named = NAMED.read().unwrap_or_else(PoisonError::into_inner);
+        caches.extend(named.values().cloned());
+    }
+    caches
+}
+
 /// The cache of a function that names one. `cache()` covers the default.
 pub(crate) fn cache_for(name: &str) -> Result<Cache, Error> {
     if name == DEFAULT {

@@ -9,6 +9,7 @@ mod cache;
 #[allow(missing_docs)] // public for generated code only
 mod call;
 mod codec;
+mod commit;
 mod config;
 mod encode;
 mod entry;
@@ -37,6 +38,7 @@ pub use codec::Json;
 #[cfg(feature = "msgpack")]
 pub use codec::MessagePack;
 pub use codec::{Bincode, CacheCodec, Codec, CodecError};
+pub use commit::{CommitScope, Committed, OnCommit, committing, on_commit};
 pub use config::Config;
 pub use entry::Entry;
 pub use error::{Error, ErrorKind};

@@ -7,6 +7,7 @@ pub use crate::site::{Instances, Path, Site};
 pub use crate::tag::TagText;
 pub use crate::value::{Fallible, KeyPart, OutputOfAnythingElse, Plan, Returns, TagPart, Whole};
 
+use crate::cache::bump::bump;
 use crate::error::Error;
 use crate::tag::{Bumped, Tag};
 use std::time::Duration;
@@ -36,9 +37,9 @@ pub fn tag(tag: impl IntoTag) -> Tag {
     tag.into()
 }
 
-/// `invalidate!`: bumps in the cache that is used here.
+/// `invalidate!`: bumps in all caches that functions use here.
 pub async fn invalidate(tags: Vec<Tag>) -> Result<Bumped, Error> {
-    crate::global::cache().invalidate(tags).await
+    bump(crate::global::caches(), tags).await
 }
 
 /// What `timeout = …` accepts: a `Duration`, or whole seconds.

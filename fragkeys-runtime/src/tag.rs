@@ -5,6 +5,7 @@
 //! value can pretend to be two segments. In a *name* `:` separates segments,
 //! just as it does in a template.
 
+use std::collections::HashSet;
 use std::fmt::{self, Display, Write as _};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -340,15 +341,38 @@ impl fmt::Debug for Version {
     }
 }
 
-/// What a bump did: each tag with its new version.
+/// What a bump did: each tag with its new version; or, inside of a transaction, which tags wait.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bumped {
     pairs: Vec<(Tag, Version)>,
+    held: Vec<Tag>,
 }
 
 impl Bumped {
     pub(crate) fn new(tags: Vec<Tag>, versions: Vec<Version>) -> Self {
-        Bumped { pairs: tags.into_iter().zip(versions).collect() }
+        Bumped { pairs: tags.into_iter().zip(versions).collect(), held: Vec::new() }
+    }
+
+    pub(crate) fn held_back(tags: Vec<Tag>) -> Self {
+        Bumped { pairs: Vec::new(), held: tags }
+    }
+
+    /// Both; of a tag in both, the version of this one.
+    pub(crate) fn and(mut self, more: Bumped) -> Self {
+        if self.pairs.is_empty() && self.held.is_empty() {
+            return more;
+        }
+        let is_here: HashSet<Tag> = self.pairs.iter().map(|(tag, _)| tag.clone()).collect();
+        self.pairs.extend(more.pairs.into_iter().filter(|(tag, _)| !is_here.contains(tag)));
+        self.held.extend(more.held);
+        self
+    }
+
+    /// The tags that wait for a commit, and have no new version yet: those of a bump inside of
+    /// [`on_commit`](crate::on_commit).
+    #[must_use]
+    pub fn held(&self) -> &[Tag] {
+        &self.held
     }
 
     /// The tags and their new versions, each tag once.

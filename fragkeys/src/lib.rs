@@ -93,8 +93,9 @@ pub use fragkeys_runtime::Json;
 #[cfg(feature = "msgpack")]
 pub use fragkeys_runtime::MessagePack;
 pub use fragkeys_runtime::{
-    Bincode, Bumped, Cache, CacheCodec, Codec, CodecError, Config, Entry, Error, ErrorKind,
-    Outcome, Stats, Tag, Version, cache, cache_named, observe, with_cache,
+    Bincode, Bumped, Cache, CacheCodec, Codec, CodecError, CommitScope, Committed, Config, Entry,
+    Error, ErrorKind, OnCommit, Outcome, Stats, Tag, Version, cache, cache_named, committing,
+    observe, on_commit, with_cache,
 };
 
 #[doc(hidden)]

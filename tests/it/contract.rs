@@ -5,30 +5,7 @@ use std::time::Duration;
 use fragkeys::{Cache, Config, ErrorKind, Tag};
 use fragkeys_tests::RedisServer;
 
-use crate::support::{eventually, memory_cache, redis_cache};
-
-macro_rules! over_both_stores {
-    ($($name:ident),* $(,)?) => {
-        mod memory {
-            $(
-                #[tokio::test]
-                async fn $name() {
-                    super::$name(super::memory_cache().await).await;
-                }
-            )*
-        }
-
-        mod redis {
-            $(
-                #[tokio::test]
-                async fn $name() {
-                    let server = super::RedisServer::start();
-                    super::$name(super::redis_cache(&server).await).await;
-                }
-            )*
-        }
-    };
-}
+use crate::support::{eventually, memory_cache, over_both_stores};
 
 over_both_stores! {
     an_entry_is_read_back_as_it_was_set,

@@ -8,6 +8,7 @@
 
 mod attribute;
 mod codecs;
+mod commit;
 mod config;
 mod contract;
 mod examples;

@@ -52,3 +52,28 @@ pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> b
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
+
+/// Makes each of these functions of a cache two tests: over the embedded store and over Redis.
+macro_rules! over_both_stores {
+    ($($name:ident),* $(,)?) => {
+        mod memory {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::$name(crate::support::memory_cache().await).await;
+                }
+            )*
+        }
+
+        mod redis {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    let server = fragkeys_tests::RedisServer::start();
+                    super::$name(crate::support::redis_cache(&server).await).await;
+                }
+            )*
+        }
+    };
+}
+pub(crate) use over_both_stores;

@@ -1,0 +1,212 @@
+//! Bumps on their way to the store: sent, or queued and retried until the store has them.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::time::sleep;
+
+use super::{Cache, Shared};
+use crate::commit;
+use crate::error::Error;
+use crate::log::{notice, warning};
+use crate::store::Store as _;
+use crate::tag::{Bumped, Tag};
+
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const SLOWEST_RETRY: Duration = Duration::from_secs(1);
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+const MOST_PATIENCE: Duration = Duration::from_secs(2);
+const TAGS_PER_RETRY: usize = 500;
+/// How long the queue of a cache that nobody has any more is retried.
+const LAST_WILL: Duration = Duration::from_secs(60);
+
+/// Bumps tags in each of these caches; around a transaction, once it is committed.
+pub(crate) async fn bump(caches: Vec<Cache>, tags: Vec<Tag>) -> Result<Bumped, Error> {
+    let tags = distinct(tags);
+    for tag in &tags {
+        tag.check_versioned()?;
+    }
+    if tags.is_empty() {
+        return Ok(Bumped::default());
+    }
+    if let Some(scope) = commit::open_scope()
+        && scope.hold(&caches, &tags)
+    {
+        return Ok(Bumped::held_back(tags));
+    }
+    send_all(caches.into_iter().map(|cache| Bump::new(cache, tags.clone())).collect()).await
+}
+
+/// Sends bumps, one cache after the other. All are tried; the first error is the answer.
+/// Of a tag that several caches have, the first one's version is told.
+pub(crate) async fn send_all(mut bumps: Vec<Bump>) -> Result<Bumped, Error> {
+    let mut outcome = Ok(Bumped::default());
+    bumps.reverse();
+    // Those that were not reached are queued if this future is dropped.
+    while let Some(bump) = bumps.pop() {
+        outcome = match (outcome, bump.send().await) {
+            (Ok(bumped), Ok(more)) => Ok(bumped.and(more)),
+            (Err(first), _) => Err(first),
+            (Ok(_), Err(error)) => Err(error),
+        };
+    }
+    outcome
+}
+
+fn distinct(tags: Vec<Tag>) -> Vec<Tag> {
+    let mut seen = HashSet::new();
+    tags.into_iter().filter(|tag| seen.insert(tag.clone())).collect()
+}
+
+/// A bump that its store does not have yet. Dropped, it is queued (I6, I8).
+pub(crate) struct Bump {
+    cache: Cache,
+    tags: Vec<Tag>,
+}
+
+impl Bump {
+    pub(crate) fn new(cache: Cache, tags: Vec<Tag>) -> Self {
+        Bump { cache, tags }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tags.is_empty()
+    }
+
+    async fn send(mut self) -> Result<Bumped, Error> {
+        let Shared { store, queue, settings, bumps, counters, .. } = &*self.cache.shared;
+        let settles = queue.among(&self.tags);
+        // Until the store has answered, the bump may be lost: also if this future is dropped.
+        let answer = store.bump(&self.tags, settings.operation_timeout).await;
+        self.cache.judge(bumps, "bumping", &answer);
+        match answer {
+            Ok(versions) => {
+                queue.settle(&settles);
+                counters.bumped.add_many(self.tags.len());
+                Ok(Bumped::new(std::mem::take(&mut self.tags), versions))
+            }
+            Err(error) => Err(error.context(format_args!(
+                "bumping {} failed and is queued to be retried",
+                Listed(&self.tags)
+            ))),
+        }
+    }
+}
+
+impl Drop for Bump {
+    fn drop(&mut self) {
+        if !self.tags.is_empty() {
+            self.cache.shared.queue.add(&self.tags);
+            self.cache.ensure_retry();
+        }
+    }
+}
+
+impl Cache {
+    /// Starts the task that retries queued bumps, unless one is at it.
+    pub(super) fn ensure_retry(&self) {
+        if self.shared.queue.len() == 0 {
+            return;
+        }
+        // Without a runtime, the next call from within one starts it.
+        let Ok(runtime) = Handle::try_current() else { return };
+        if let Some(claim) = self.shared.queue.claim_retry() {
+            let retry = Retry { shared: self.shared.clone(), claim };
+            runtime.spawn(retry.run());
+        }
+    }
+}
+
+/// The task that retries queued bumps until none is left, or another one has its job.
+struct Retry {
+    shared: Arc<Shared>,
+    claim: u64,
+}
+
+impl Retry {
+    async fn run(mut self) {
+        let mut pause = FIRST_RETRY;
+        let mut orphaned_since = None;
+        loop {
+            sleep(pause).await;
+            if !self.shared.queue.keep_retry(self.claim) {
+                return;
+            }
+            pause = match self.shared.retry(self.claim).await {
+                Ok(()) => FIRST_RETRY,
+                Err(_) => (pause * 2).min(SLOWEST_RETRY),
+            };
+            if self.shared.queue.len() == 0 {
+                // A bump that failed just now found the job taken; so look again after giving it back.
+                self.shared.queue.release_retry(self.claim);
+                match self.shared.queue.claim_retry() {
+                    Some(claim) => self.claim = claim,
+                    None => return,
+                }
+            }
+            // Nobody else has this cache any more, and a store may never come back.
+            if Arc::strong_count(&self.shared) == 1 {
+                let since = *orphaned_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > LAST_WILL {
+                    let Shared { name, queue, .. } = &*self.shared;
+                    let lost = queue.len();
+                    warning!(
+                        "cache `{name}` was dropped and its store is away: {lost} queued bumps are lost"
+                    );
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Also when the runtime ends: the next call, in another one, takes over.
+impl Drop for Retry {
+    fn drop(&mut self) {
+        self.shared.queue.release_retry(self.claim);
+    }
+}
+
+impl Shared {
+    /// Sends the queued bumps, some at a time: one that goes through is settled, whatever
+    /// becomes of the others. Nobody waits for this, so it may take longer than a call.
+    async fn retry(&self, claim: u64) -> Result<(), Error> {
+        let patience = self.settings.operation_timeout.clamp(LEAST_PATIENCE, MOST_PATIENCE);
+        let mut outcome = Ok(());
+        for queued in self.queue.all().chunks(TAGS_PER_RETRY) {
+            let tags: Vec<Tag> = queued.iter().map(|(tag, _)| tag.clone()).collect();
+            match self.store.bump(&tags, patience).await {
+                Ok(_) => {
+                    self.queue.settle(queued);
+                    self.counters.bumped.add_many(tags.len());
+                    notice!("cache `{}`: {} queued bumps went through", self.name, tags.len());
+                }
+                Err(error) => outcome = Err(error),
+            }
+            if !self.queue.keep_retry(claim) {
+                break;
+            }
+        }
+        outcome
+    }
+}
+
+/// Tags in an error: the first ones, and how many more.
+struct Listed<'a>(&'a [Tag]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 3;
+        for (index, tag) in self.0.iter().take(SHOWN).enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}`{tag}`")?;
+        }
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more tags"),
+        }
+    }
+}
