@@ -8,12 +8,12 @@ use syn::{AttrStyle, Attribute, Item, ItemFn, TraitItemFn};
 
 use crate::diag::Mistakes;
 use crate::model::{CachedFn, TagSource, Timeout};
-use crate::options::Options;
+use crate::options;
 use crate::signature::Future;
 
 pub(crate) fn tagged_cache(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
-    let options = Options::parse(options, &mut mistakes);
+    let options = options::parse(options, &mut mistakes);
     let function = mistakes.keep(function(&item));
     let cached = function.and_then(|it| CachedFn::new(options, it, &mut mistakes));
     match mistakes.unless_any(cached) {
@@ -213,7 +213,7 @@ impl TagSource {
     }
 
     /// How it was written, for the function's identity.
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             TagSource::Template(template) => template.literal.value(),
             TagSource::Expression(expression) => expression.to_token_stream().to_string(),

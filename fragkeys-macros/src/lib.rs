@@ -12,6 +12,7 @@ mod invalidate;
 mod model;
 mod options;
 mod signature;
+mod tagged_model;
 mod template;
 
 /// Caches an async function: an answer that is in the cache is given without running it.
@@ -89,4 +90,68 @@ pub fn invalidate(tags: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn tag(template: TokenStream) -> TokenStream {
     invalidate::tag(template.into()).into()
+}
+
+/// Makes a struct a model: its rows know their tags, so that nobody has to list them at a write.
+///
+/// ```
+/// # use fragkeys::{Tag, TaggedModel};
+/// #[derive(TaggedModel)]
+/// #[tagged_model(name = "Donations", key = id, scopes = ["Donations:org:<organization_id>"])]
+/// struct Donation {
+///     id: u64,
+///     organization_id: u64,
+///     amount: u64,
+/// }
+///
+/// # async fn example() -> Result<(), fragkeys::Error> {
+/// let donation = Donation { id: 42, organization_id: 7, amount: 100 };
+/// assert_eq!(donation.tags(), [Tag::new("Donations", 42), Tag::scoped("Donations", "org", 7)]);
+/// donation.invalidate().await?; // both
+/// Donation::invalidate_key(42).await?; // `Donations:42` alone: the row is not at hand
+/// # Ok(()) }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(example()).unwrap();
+/// ```
+///
+/// | option | value | default |
+/// |---|---|---|
+/// | `name` | the name of the rows' tags | the type's name |
+/// | `key` | a field, a path into one, or for a key of several columns a tuple: `(tenant, number)` | `id` |
+/// | `scopes` | list of templates over fields, or of expressions that are `Into<Tag>` and may use `self` | none |
+/// | `on_create`, `on_delete` | `\|row\| tags` | key and scopes |
+/// | `on_update` | `\|row, change\| tags`; `change` tells the old row and the changed columns, where known | key and scopes, and those of the old row |
+///
+/// A field that is an `Option` and `None` makes no tag: a donation that belongs to nobody has no
+/// such scope. Fields in tags must be `Display`; a key of two columns gives `Name:one:two`.
+///
+/// ```
+/// # use fragkeys::{Change, Tag, TaggedModel};
+/// #[derive(TaggedModel)]
+/// #[tagged_model(
+///     key = (club, number),
+///     scopes = ["Member:club:<club>", Tag::scoped("Member", "letter", &self.name[..1])],
+///     on_update = |member, change| {
+///         let mut tags = member.tags();
+///         tags.extend(change.touches("name").then(|| Tag::global("Names")));
+///         tags
+///     },
+/// )]
+/// struct Member {
+///     club: u32,
+///     number: u32,
+///     name: String,
+/// }
+///
+/// let ada = Member { club: 1, number: 2, name: "Ada".to_owned() };
+/// assert_eq!(ada.tag(), Some("Member:1:2".parse()?));
+/// assert_eq!(ada.on_update(&Change::unknown().columns(&["number"])).len(), 3);
+/// assert_eq!(ada.on_update(&Change::unknown()).len(), 4);
+/// # Ok::<(), fragkeys::Error>(())
+/// ```
+///
+/// Derived models are among [`fragkeys::models`](https://docs.rs/fragkeys); instances of generic
+/// ones after `fragkeys::register::<Row<u8>>()`.
+#[proc_macro_derive(TaggedModel, attributes(tagged_model))]
+pub fn tagged_model(input: TokenStream) -> TokenStream {
+    tagged_model::derive(input.into()).into()
 }

@@ -3,10 +3,10 @@
 use proc_macro2::{Ident, Span};
 use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
-use syn::{Expr, ExprArray, ExprLit, ExprUnary, ItemFn, Lit, LitStr, Type, UnOp};
+use syn::{Expr, ExprLit, ExprUnary, ItemFn, Lit, LitStr, Type, UnOp};
 
 use crate::diag::{Mistakes, did_you_mean, list};
-use crate::options::{Options, example};
+use crate::options::{Options, elements, example, name, ungrouped};
 use crate::signature::{self, Future};
 use crate::template::Template;
 
@@ -66,10 +66,12 @@ impl CachedFn {
         let tags = options.tags.map(|written| arguments.tags(written, mistakes));
         let timeout = options.timeout.and_then(|written| mistakes.keep(timeout(written)));
         let version = options.version.and_then(|written| mistakes.keep(version(written)));
-        let key_name =
-            options.key_name.and_then(|written| mistakes.keep(name("key_name", written)));
-        let cache_name =
-            options.cache_name.and_then(|written| mistakes.keep(name("cache_name", written)));
+        let key_name = options
+            .key_name
+            .and_then(|written| mistakes.keep(name::<Options>("key_name", written)));
+        let cache_name = options
+            .cache_name
+            .and_then(|written| mistakes.keep(name::<Options>("cache_name", written)));
         let jitter = options.jitter.and_then(|written| mistakes.keep(jitter(written)));
         let cache_if = options.cache_if.and_then(|written| mistakes.keep(cache_if(written)));
         let (future, output) = output?;
@@ -131,7 +133,7 @@ impl Arguments {
     }
 
     fn vary_on(&self, written: Expr, mistakes: &mut Mistakes) -> Vec<Expr> {
-        let paths = mistakes.keep(elements("vary_on", written)).unwrap_or_default();
+        let paths = mistakes.keep(elements::<Options>("vary_on", written)).unwrap_or_default();
         for path in &paths {
             match root(path) {
                 Some(root) => self.check(root, root.span(), mistakes),
@@ -145,7 +147,7 @@ impl Arguments {
     }
 
     fn tags(&self, written: Expr, mistakes: &mut Mistakes) -> Vec<TagSource> {
-        let written = mistakes.keep(elements("tags", written)).unwrap_or_default();
+        let written = mistakes.keep(elements::<Options>("tags", written)).unwrap_or_default();
         let tags = written.into_iter().filter_map(|element| mistakes.keep(tag_source(element)));
         let mut tags: Vec<TagSource> = tags.collect();
         for tag in &mut tags {
@@ -197,27 +199,6 @@ impl Arguments {
     }
 }
 
-/// The elements of an option that is a list.
-fn elements(option: &str, written: Expr) -> syn::Result<Vec<Expr>> {
-    match ungrouped(written) {
-        Expr::Array(ExprArray { elems, .. }) => Ok(elems.into_iter().map(ungrouped).collect()),
-        other => {
-            let message = format!("`{option}` takes a list, as in {}", example(option));
-            Err(syn::Error::new_spanned(other, message))
-        }
-    }
-}
-
-/// An expression without the parentheses around it, and without the invisible ones in which a
-/// `macro_rules!` fragment arrives: a template in them is a template still.
-fn ungrouped(expression: Expr) -> Expr {
-    match expression {
-        Expr::Group(group) => ungrouped(*group.expr),
-        Expr::Paren(paren) => ungrouped(*paren.expr),
-        other => other,
-    }
-}
-
 /// An element of a list of tags: a template, or an expression that is `Into<Tag>`.
 pub(crate) fn tag_source(element: Expr) -> syn::Result<TagSource> {
     match ungrouped(element) {
@@ -261,7 +242,7 @@ fn timeout(written: Expr) -> syn::Result<Timeout> {
     let message = format!(
         "{problem}; write whole seconds, as in {}, or a `Duration`, as in \
          `timeout = std::time::Duration::from_millis(500)`",
-        example("timeout")
+        example::<Options>("timeout")
     );
     Err(syn::Error::new_spanned(written, message))
 }
@@ -277,20 +258,6 @@ fn version(written: Expr) -> syn::Result<String> {
     }
 }
 
-fn name(option: &str, written: Expr) -> syn::Result<LitStr> {
-    match ungrouped(written) {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value().is_empty() => {
-            let message = format!("`{option}` is empty; leave it off for the default");
-            Err(syn::Error::new(text.span(), message))
-        }
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
-        other => {
-            let message = format!("`{option}` takes a literal string, as in {}", example(option));
-            Err(syn::Error::new_spanned(other, message))
-        }
-    }
-}
-
 fn jitter(written: Expr) -> syn::Result<f64> {
     let written = ungrouped(written);
     let share = match &written {
@@ -301,7 +268,7 @@ fn jitter(written: Expr) -> syn::Result<f64> {
     share.filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| {
         let message = format!(
             "`jitter` is the share of the timeout to take off at random, from 0.0 to 1.0, as in {}",
-            example("jitter")
+            example::<Options>("jitter")
         );
         syn::Error::new_spanned(written, message)
     })
@@ -316,7 +283,7 @@ fn cache_if(written: Expr) -> syn::Result<Expr> {
     };
     let message = format!(
         "`cache_if` takes a function of the value, as in {} or `cache_if = Option::is_some`",
-        example("cache_if")
+        example::<Options>("cache_if")
     );
     Err(syn::Error::new_spanned(problem, message))
 }

@@ -3,11 +3,11 @@
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Expr, Token, Type};
+use syn::{Expr, ExprArray, ExprLit, Lit, LitStr, Token, Type};
 
 use crate::diag::{Mistakes, did_you_mean, list};
 
-/// What was written, each option at most once.
+/// What was written in `#[tagged_cache(..)]`, each option at most once.
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) timeout: Option<Expr>,
@@ -21,91 +21,107 @@ pub(crate) struct Options {
     pub(crate) codec: Option<Type>,
 }
 
-/// Each option with an example of it, for messages.
-const EXAMPLES: [(&str, &str); 9] = [
-    ("timeout", "timeout = 3600"),
-    ("tags", "tags = [\"User:<user_id>\"]"),
-    ("vary_on", "vary_on = [user_id]"),
-    ("version", "version = 2"),
-    ("key_name", "key_name = \"profile\""),
-    ("cache_name", "cache_name = \"sessions\""),
-    ("cache_if", "cache_if = |value| !value.is_empty()"),
-    ("jitter", "jitter = 0.1"),
-    ("codec", "codec = fragkeys::Json"),
-];
+/// Options of one attribute: their names, and where each is kept.
+pub(crate) trait OptionSet: Default {
+    /// Each option with an example of it, for messages.
+    const EXAMPLES: &'static [(&'static str, &'static str)];
+
+    /// Keeps the value of one of these options.
+    fn keep(&mut self, name: &Ident, value: ParseStream<'_>) -> syn::Result<()>;
+}
+
+impl OptionSet for Options {
+    const EXAMPLES: &'static [(&'static str, &'static str)] = &[
+        ("timeout", "timeout = 3600"),
+        ("tags", "tags = [\"User:<user_id>\"]"),
+        ("vary_on", "vary_on = [user_id]"),
+        ("version", "version = 2"),
+        ("key_name", "key_name = \"profile\""),
+        ("cache_name", "cache_name = \"sessions\""),
+        ("cache_if", "cache_if = |value| !value.is_empty()"),
+        ("jitter", "jitter = 0.1"),
+        ("codec", "codec = fragkeys::Json"),
+    ];
+
+    fn keep(&mut self, name: &Ident, value: ParseStream<'_>) -> syn::Result<()> {
+        match name.to_string().as_str() {
+            "timeout" => set(&mut self.timeout, name, value.parse()?),
+            "tags" => set(&mut self.tags, name, value.parse()?),
+            "vary_on" => set(&mut self.vary_on, name, value.parse()?),
+            "version" => set(&mut self.version, name, value.parse()?),
+            "key_name" => set(&mut self.key_name, name, value.parse()?),
+            "cache_name" => set(&mut self.cache_name, name, value.parse()?),
+            "cache_if" => set(&mut self.cache_if, name, value.parse()?),
+            "jitter" => set(&mut self.jitter, name, value.parse()?),
+            _ => set(&mut self.codec, name, codec(value)?),
+        }
+    }
+}
 
 /// How an option is written: an example, in quotes.
-pub(crate) fn example(option: &str) -> String {
-    let found = EXAMPLES.iter().find(|(name, _)| *name == option);
+pub(crate) fn example<O: OptionSet>(option: &str) -> String {
+    let found = O::EXAMPLES.iter().find(|(name, _)| *name == option);
     format!("`{}`", found.map_or(option, |(_, example)| example))
 }
 
-impl Options {
-    pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> Options {
-        let parse = |input: ParseStream<'_>| {
-            let mut options = Options::default();
-            while !input.is_empty() {
-                let mut parsed = options.parse_one(input);
-                if parsed.is_ok() && !input.is_empty() && !input.peek(Token![,]) {
-                    parsed = Err(input.error("expected `,` between two options"));
-                }
-                if let Err(error) = parsed {
-                    mistakes.add(error);
-                    skip_option(input);
-                }
-                input.parse::<Option<Token![,]>>()?;
+/// Reads options; what cannot be read is a mistake, and the others are read all the same.
+pub(crate) fn parse<O: OptionSet>(tokens: TokenStream, mistakes: &mut Mistakes) -> O {
+    let parse = |input: ParseStream<'_>| {
+        let mut options = O::default();
+        while !input.is_empty() {
+            let mut parsed = parse_one(&mut options, input);
+            if parsed.is_ok() && !input.is_empty() && !input.peek(Token![,]) {
+                parsed = Err(input.error("expected `,` between two options"));
             }
-            Ok(options)
-        };
-        let parsed = parse.parse2(tokens);
-        mistakes.keep(parsed).unwrap_or_default()
-    }
+            if let Err(error) = parsed {
+                mistakes.add(error);
+                skip_option(input);
+            }
+            input.parse::<Option<Token![,]>>()?;
+        }
+        Ok(options)
+    };
+    let parsed = parse.parse2(tokens);
+    mistakes.keep(parsed).unwrap_or_default()
+}
 
-    fn parse_one(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
-        let names = EXAMPLES.map(|(name, _)| name);
-        let Ok(name) = input.call(Ident::parse_any) else {
-            let message = format!(
-                "expected an option, such as {}; the options are {}",
-                example("timeout"),
-                list(&names)
-            );
-            return Err(input.error(message));
-        };
-        let written = name.to_string();
-        if !names.contains(&written.as_str()) {
-            let hint = did_you_mean(&written, &names)
-                .unwrap_or_else(|| format!("the options are {}", list(&names)));
-            let message = format!("unknown option `{written}`; {hint}");
-            return Err(syn::Error::new(name.span(), message));
-        }
-        let equals: Option<Token![=]> = input.parse()?;
-        if equals.is_none() || input.is_empty() || input.peek(Token![,]) {
-            let message = format!("`{written}` needs a value, as in {}", example(&written));
-            return Err(syn::Error::new(name.span(), message));
-        }
-        match written.as_str() {
-            "timeout" => set(&mut self.timeout, &name, input.parse()?),
-            "tags" => set(&mut self.tags, &name, input.parse()?),
-            "vary_on" => set(&mut self.vary_on, &name, input.parse()?),
-            "version" => set(&mut self.version, &name, input.parse()?),
-            "key_name" => set(&mut self.key_name, &name, input.parse()?),
-            "cache_name" => set(&mut self.cache_name, &name, input.parse()?),
-            "cache_if" => set(&mut self.cache_if, &name, input.parse()?),
-            "jitter" => set(&mut self.jitter, &name, input.parse()?),
-            _ => set(&mut self.codec, &name, codec(input)?),
-        }
+fn parse_one<O: OptionSet>(options: &mut O, input: ParseStream<'_>) -> syn::Result<()> {
+    let names: Vec<&str> = O::EXAMPLES.iter().map(|(name, _)| *name).collect();
+    let Ok(name) = input.call(Ident::parse_any) else {
+        let message = format!(
+            "expected an option, such as {}; the options are {}",
+            names.first().map_or_else(String::new, |first| example::<O>(first)),
+            list(&names)
+        );
+        return Err(input.error(message));
+    };
+    let written = name.to_string();
+    if !names.contains(&written.as_str()) {
+        let hint = did_you_mean(&written, &names)
+            .unwrap_or_else(|| format!("the options are {}", list(&names)));
+        let message = format!("unknown option `{written}`; {hint}");
+        return Err(syn::Error::new(name.span(), message));
     }
+    let equals: Option<Token![=]> = input.parse()?;
+    if equals.is_none() || input.is_empty() || input.peek(Token![,]) {
+        let message = format!("`{written}` needs a value, as in {}", example::<O>(&written));
+        return Err(syn::Error::new(name.span(), message));
+    }
+    options.keep(&name, input)
 }
 
 /// `syn` would list the tokens that a type can begin with.
 fn codec(input: ParseStream<'_>) -> syn::Result<Type> {
     let span = input.span();
     input.parse().map_err(|_| {
-        syn::Error::new(span, format!("`codec` takes a type, as in {}", example("codec")))
+        syn::Error::new(
+            span,
+            format!("`codec` takes a type, as in {}", example::<Options>("codec")),
+        )
     })
 }
 
-fn set<T>(option: &mut Option<T>, name: &Ident, value: T) -> syn::Result<()> {
+pub(crate) fn set<T>(option: &mut Option<T>, name: &Ident, value: T) -> syn::Result<()> {
     if option.is_some() {
         let message = format!("`{name}` is given twice; keep one of them");
         return Err(syn::Error::new(name.span(), message));
@@ -119,6 +135,43 @@ fn skip_option(input: ParseStream<'_>) {
     while !input.is_empty() && !input.peek(Token![,]) {
         if input.parse::<TokenTree>().is_err() {
             return;
+        }
+    }
+}
+
+/// The elements of an option that is a list.
+pub(crate) fn elements<O: OptionSet>(option: &str, written: Expr) -> syn::Result<Vec<Expr>> {
+    match ungrouped(written) {
+        Expr::Array(ExprArray { elems, .. }) => Ok(elems.into_iter().map(ungrouped).collect()),
+        other => {
+            let message = format!("`{option}` takes a list, as in {}", example::<O>(option));
+            Err(syn::Error::new_spanned(other, message))
+        }
+    }
+}
+
+/// An expression without the parentheses around it, and without the invisible ones in which a
+/// `macro_rules!` fragment arrives: a template in them is a template still.
+pub(crate) fn ungrouped(expression: Expr) -> Expr {
+    match expression {
+        Expr::Group(group) => ungrouped(*group.expr),
+        Expr::Paren(paren) => ungrouped(*paren.expr),
+        other => other,
+    }
+}
+
+/// The text of an option that is a name.
+pub(crate) fn name<O: OptionSet>(option: &str, written: Expr) -> syn::Result<LitStr> {
+    match ungrouped(written) {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value().is_empty() => {
+            let message = format!("`{option}` is empty; leave it off for the default");
+            Err(syn::Error::new(text.span(), message))
+        }
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
+        other => {
+            let message =
+                format!("`{option}` takes a literal string, as in {}", example::<O>(option));
+            Err(syn::Error::new_spanned(other, message))
         }
     }
 }

@@ -34,6 +34,15 @@ impl Template {
         Ok(Template { literal, parts })
     }
 
+    /// The field of `self`, or the variable, that each placeholder begins with.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = Member> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Placeholder(path) if path.root == "self" => path.members.first().cloned(),
+            Part::Placeholder(path) => Some(Member::Named(path.root.clone())),
+            Part::Text(_) => None,
+        })
+    }
+
     /// The variables that the placeholders' paths begin with.
     pub(crate) fn roots_mut(&mut self) -> impl Iterator<Item = &mut Ident> {
         self.parts.iter_mut().filter_map(|part| match part {
@@ -46,20 +55,55 @@ impl Template {
     /// error about one points there.
     pub(crate) fn to_tag(&self) -> TokenStream {
         let span = self.literal.span();
-        let parts = self.parts.iter().map(|part| match part {
-            Part::Text(text) => quote_spanned!(span=> __fragkeys_text.literal(#text);),
-            Part::Placeholder(placeholder) => {
-                let Placeholder { root, members } = placeholder;
-                quote_spanned! {span=>
-                    ::fragkeys::__private::placeholder(&mut __fragkeys_text, &#root #(.#members)*);
-                }
+        let parts = self.parts(|Placeholder { root, members }| {
+            quote_spanned! {span=>
+                ::fragkeys::__private::placeholder(&mut __fragkeys_text, &#root #(.#members)*);
             }
         });
         quote_spanned! {span=> {
             let mut __fragkeys_text: ::fragkeys::__private::TagText = ::core::default::Default::default();
-            #(#parts)*
+            #parts
             __fragkeys_text.into_tag()
         }}
+    }
+
+    /// An expression of type `Option<Tag>`, in a method of a model: placeholders are fields, and
+    /// there is no such tag if one of them is `None`.
+    pub(crate) fn to_tag_of_model(&self) -> TokenStream {
+        let span = self.literal.span();
+        let parts = self.parts(|Placeholder { root, members }| {
+            let this = (root != "self").then(|| quote_spanned!(span=> self.));
+            append(&quote_spanned!(span=> #this #root #(.#members)*), span)
+        });
+        let empty = quote_spanned!(span=> ::core::default::Default::default());
+        tag_of_model(&empty, &parts, span)
+    }
+
+    fn parts(&self, placeholder: impl Fn(&Placeholder) -> TokenStream) -> TokenStream {
+        let span = self.literal.span();
+        let part = |part: &Part| match part {
+            Part::Text(text) => quote_spanned!(span=> __fragkeys_text.literal(#text);),
+            Part::Placeholder(path) => placeholder(path),
+        };
+        self.parts.iter().map(part).collect()
+    }
+}
+
+/// Appends a field's value to the text of a model's tag.
+pub(crate) fn append(field: &TokenStream, span: Span) -> TokenStream {
+    quote_spanned!(span=> ::fragkeys::__private::ModelPart(&#field).append(&mut __fragkeys_text)?;)
+}
+
+/// An expression of type `Option<Tag>`.
+pub(crate) fn tag_of_model(begin: &TokenStream, parts: &TokenStream, span: Span) -> TokenStream {
+    quote_spanned! {span=>
+        (|| {
+            #[allow(unused_imports)]
+            use ::fragkeys::__private::PartOfAnythingElse as _;
+            let mut __fragkeys_text: ::fragkeys::__private::TagText = #begin;
+            #parts
+            ::core::option::Option::Some(__fragkeys_text.into_tag())
+        })()
     }
 }
 

@@ -18,6 +18,7 @@ mod error;
 mod global;
 mod key;
 mod log;
+mod model;
 mod outcome;
 mod queue;
 mod shape;
@@ -43,6 +44,9 @@ pub use config::Config;
 pub use entry::Entry;
 pub use error::{Error, ErrorKind};
 pub use global::{cache, cache_named, with_cache};
+pub use model::{
+    Change, KeyedBy, ModelInfo, TaggedModel, is_muted, is_registered, models, mute, register,
+};
 pub use outcome::{Outcome, observe};
 pub use stats::Stats;
 pub use tag::{Bumped, Tag, Version};

@@ -1,14 +1,18 @@
 //! Everything that generated code may name. No promise is made about any of it.
 #![allow(missing_docs)]
 
+pub use inventory;
+
 pub use crate::call::{Call, run};
 pub use crate::codec::OfCache;
+pub use crate::model::Registered;
 pub use crate::site::{Instances, Path, Site};
 pub use crate::tag::TagText;
 pub use crate::value::{Fallible, KeyPart, OutputOfAnythingElse, Plan, Returns, TagPart, Whole};
 
 use crate::cache::bump::bump;
 use crate::error::Error;
+use crate::model::Change;
 use crate::tag::{Bumped, Tag};
 use std::time::Duration;
 
@@ -35,6 +39,51 @@ impl<T: Into<Tag>> IntoTag for T {}
 
 pub fn tag(tag: impl IntoTag) -> Tag {
     tag.into()
+}
+
+/// A field of a model, in a tag of it.
+pub struct ModelPart<'a, T: ?Sized>(pub &'a T);
+
+impl<T: TagPart> ModelPart<'_, Option<T>> {
+    /// Appends the value; `None` if there is none, and so no such tag.
+    pub fn append(&self, text: &mut TagText) -> Option<()> {
+        text.placeholder(self.0.as_ref()?);
+        Some(())
+    }
+}
+
+/// Reached only where `ModelPart` is not about an `Option`.
+pub trait PartOfAnythingElse {
+    fn append(&self, text: &mut TagText) -> Option<()>;
+}
+
+impl<T: TagPart + ?Sized> PartOfAnythingElse for ModelPart<'_, T> {
+    fn append(&self, text: &mut TagText) -> Option<()> {
+        text.placeholder(self.0);
+        Some(())
+    }
+}
+
+/// What a model's `on_create` or `on_delete` gives.
+pub fn tags_on<'a, M, I>(model: &'a M, tags: impl FnOnce(&'a M) -> I) -> Vec<Tag>
+where
+    I: IntoIterator,
+    I::Item: Into<Tag>,
+{
+    tags(model).into_iter().map(Into::into).collect()
+}
+
+/// What a model's `on_update` gives.
+pub fn tags_on_update<'a, M, I>(
+    model: &'a M,
+    change: &'a Change<'a, M>,
+    tags: impl FnOnce(&'a M, &'a Change<'a, M>) -> I,
+) -> Vec<Tag>
+where
+    I: IntoIterator,
+    I::Item: Into<Tag>,
+{
+    tags(model, change).into_iter().map(Into::into).collect()
 }
 
 /// `invalidate!`: bumps in all caches that functions use here.

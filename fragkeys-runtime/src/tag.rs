@@ -148,6 +148,13 @@ pub struct TagText {
 }
 
 impl TagText {
+    /// Begins with a name.
+    pub fn named(name: &str) -> Self {
+        let mut text = TagText::default();
+        text.name(name);
+        text
+    }
+
     /// Segments as a programmer writes them: `:` separates.
     fn name(&mut self, name: &str) -> &mut Self {
         self.separate();

@@ -87,15 +87,16 @@
 //! that matters.
 #![forbid(unsafe_code)]
 
-pub use fragkeys_macros::{invalidate, tag, tagged_cache};
+pub use fragkeys_macros::{TaggedModel, invalidate, tag, tagged_cache};
 #[cfg(feature = "json")]
 pub use fragkeys_runtime::Json;
 #[cfg(feature = "msgpack")]
 pub use fragkeys_runtime::MessagePack;
 pub use fragkeys_runtime::{
-    Bincode, Bumped, Cache, CacheCodec, Codec, CodecError, CommitScope, Committed, Config, Entry,
-    Error, ErrorKind, OnCommit, Outcome, Stats, Tag, Version, cache, cache_named, committing,
-    observe, on_commit, with_cache,
+    Bincode, Bumped, Cache, CacheCodec, Change, Codec, CodecError, CommitScope, Committed, Config,
+    Entry, Error, ErrorKind, KeyedBy, ModelInfo, OnCommit, Outcome, Stats, Tag, TaggedModel,
+    Version, cache, cache_named, committing, is_muted, is_registered, models, mute, observe,
+    on_commit, register, with_cache,
 };
 
 #[doc(hidden)]

@@ -1,0 +1,164 @@
+//! A [`Model`] to tokens.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned as _;
+use syn::{Expr, GenericParam, Generics, Ident};
+
+use super::{FieldPath, Model, text};
+use crate::model::TagSource;
+use crate::template::{append, tag_of_model};
+
+impl ToTokens for Model {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let model = &self.input.ident;
+        let (generics, arguments, bounds) = self.input.generics.split_for_impl();
+        let name = &self.name;
+        let tag = self.tag();
+        let scopes = self.scopes.iter().map(scope);
+        let events = [
+            event("on_create", self.on_create.as_ref()),
+            event("on_delete", self.on_delete.as_ref()),
+        ];
+        let on_update = self.on_update.as_ref().map(on_update);
+        let key_texts = self.key.iter().map(FieldPath::text);
+        let scope_texts = self.scopes.iter().map(TagSource::text);
+        tokens.extend(quote! {
+            #[automatically_derived]
+            impl #generics ::fragkeys::TaggedModel for #model #arguments #bounds {
+                const TAG_NAME: &'static str = #name;
+
+                fn tag(&self) -> ::core::option::Option<::fragkeys::Tag> {
+                    #tag
+                }
+
+                fn scopes(&self) -> ::std::vec::Vec<::fragkeys::Tag> {
+                    ::core::iter::Iterator::collect(::core::iter::Iterator::flatten(
+                        ::core::iter::IntoIterator::into_iter([
+                            #(#scopes,)* ::core::option::Option::<::fragkeys::Tag>::None
+                        ]),
+                    ))
+                }
+
+                #(#events)*
+                #on_update
+
+                fn info() -> ::fragkeys::ModelInfo {
+                    ::fragkeys::ModelInfo::new::<Self>(&[#(#key_texts),*], &[#(#scope_texts),*])
+                }
+            }
+        });
+        tokens.extend(self.keyed_by());
+        tokens.extend(self.registered());
+    }
+}
+
+impl Model {
+    /// `Name:key`, or `Name:one:two`.
+    fn tag(&self) -> TokenStream {
+        let name = &self.name;
+        let begin = quote!(::fragkeys::__private::TagText::named(#name));
+        let parts = self.key.iter().map(|FieldPath { members, span }| {
+            let value = append(&quote_spanned!(*span=> self #(.#members)*), *span);
+            quote_spanned!(*span=> __fragkeys_text.literal(":"); #value)
+        });
+        tag_of_model(&begin, &parts.collect(), Span::call_site())
+    }
+
+    /// The key as a value that is `Display`, or as a tuple of such.
+    fn keyed_by(&self) -> TokenStream {
+        let model = &self.input.ident;
+        let name = &self.name;
+        let parts: Vec<Ident> =
+            (0..self.key.len()).map(|index| format_ident!("__Fragkeys{index}")).collect();
+        let values: Vec<Ident> =
+            (0..self.key.len()).map(|index| format_ident!("__fragkeys_{index}")).collect();
+        let (key, pattern) = match (parts.as_slice(), values.as_slice()) {
+            ([part], [value]) => (quote!(#part), quote!(#value)),
+            _ => (quote!((#(#parts),*)), quote!((#(#values),*))),
+        };
+        let generics = with_parameters(&self.input.generics, &parts);
+        let (generics, ..) = generics.split_for_impl();
+        let (_, arguments, bounds) = self.input.generics.split_for_impl();
+        quote! {
+            #[automatically_derived]
+            impl #generics ::fragkeys::KeyedBy<#key> for #model #arguments #bounds {
+                fn key_tag(#pattern: #key) -> ::fragkeys::Tag {
+                    let mut __fragkeys_text = ::fragkeys::__private::TagText::named(#name);
+                    #(
+                        __fragkeys_text.literal(":");
+                        __fragkeys_text.placeholder(#values);
+                    )*
+                    __fragkeys_text.into_tag()
+                }
+            }
+        }
+    }
+
+    /// Of a generic model there is no knowing which instances there will be.
+    fn registered(&self) -> Option<TokenStream> {
+        let model = &self.input.ident;
+        let parameters = &self.input.generics.params;
+        if parameters.iter().any(|parameter| !matches!(parameter, GenericParam::Lifetime(_))) {
+            return None;
+        }
+        let lifetimes = parameters.iter().map(|_| quote!('static));
+        Some(quote! {
+            const _: () = {
+                use ::fragkeys::__private::inventory;
+                inventory::submit! {
+                    ::fragkeys::__private::Registered(
+                        <#model<#(#lifetimes),*> as ::fragkeys::TaggedModel>::info
+                    )
+                }
+            };
+        })
+    }
+}
+
+impl FieldPath {
+    fn text(&self) -> String {
+        self.members.iter().map(text).collect::<Vec<_>>().join(".")
+    }
+}
+
+/// An expression of type `Option<Tag>`.
+fn scope(scope: &TagSource) -> TokenStream {
+    match scope {
+        TagSource::Template(template) => template.to_tag_of_model(),
+        TagSource::Expression(_) => {
+            let tag = scope.to_tag();
+            quote!(::core::option::Option::Some(#tag))
+        }
+    }
+}
+
+fn event(method: &str, tags: Option<&Expr>) -> Option<TokenStream> {
+    let tags = tags?;
+    let method = format_ident!("{method}");
+    Some(quote_spanned! {tags.span()=>
+        fn #method(&self) -> ::std::vec::Vec<::fragkeys::Tag> {
+            ::fragkeys::__private::tags_on(self, #tags)
+        }
+    })
+}
+
+fn on_update(tags: &Expr) -> TokenStream {
+    quote_spanned! {tags.span()=>
+        fn on_update(
+            &self,
+            __fragkeys_change: &::fragkeys::Change<'_, Self>,
+        ) -> ::std::vec::Vec<::fragkeys::Tag> {
+            ::fragkeys::__private::tags_on_update(self, __fragkeys_change, #tags)
+        }
+    }
+}
+
+/// A model's generics and a type that is `Display` for each part of a key.
+fn with_parameters(generics: &Generics, parts: &[Ident]) -> Generics {
+    let mut generics = generics.clone();
+    for part in parts {
+        generics.params.push(syn::parse_quote!(#part: ::core::fmt::Display));
+    }
+    generics
+}
