@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
-use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait, PaginatorTrait};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, EntityTrait, PaginatorTrait, SqlxSqliteConnector,
+};
 
 use crate::entity::book;
 use crate::seed;
@@ -67,7 +69,7 @@ pub(crate) async fn open(path: &Path) -> Result<DatabaseConnection, BoxError> {
         .connect_with(options)
         .await
         .map_err(|error| format!("cannot open the database {}: {error}", path.display()))?;
-    let db = DatabaseConnection::from(pool);
+    let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
     db.execute_unprepared(SCHEMA).await?;
     seed::fill(&db).await.map_err(|error| format!("cannot fill the database: {error:?}"))?;
     let books = book::Entity::find().count(&db).await?;

@@ -13,7 +13,8 @@ const BOOKS: i64 = 2_400;
 const BOOKS_A_REVIEW: i64 = 2;
 
 const FIRST: [&str; 12] = [
-    "Ada", "Boris", "Clara", "Denis", "Elif", "Femi", "Grete", "Hiro", "Ines", "Jan", "Kofi", "Lena",
+    "Ada", "Boris", "Clara", "Denis", "Elif", "Femi", "Grete", "Hiro", "Ines", "Jan", "Kofi",
+    "Lena",
 ];
 const LAST: [&str; 25] = [
     "Adler", "Baum", "Castro", "Dumont", "Eklund", "Fischer", "Garcia", "Hansen", "Ito", "Jansen",
@@ -28,9 +29,8 @@ const NOUNS: [&str; 15] = [
     "Bridge", "City", "Door", "Forest", "Garden", "Harbour", "Island", "Letter", "Map", "Mountain",
     "Night", "River", "Summer", "Tower", "Voyage",
 ];
-const PLACES: [&str; 10] = [
-    "Aarhus", "Bergen", "Cadiz", "Delft", "Evora", "Fez", "Genoa", "Hanoi", "Izmir", "Jaipur",
-];
+const PLACES: [&str; 10] =
+    ["Aarhus", "Bergen", "Cadiz", "Delft", "Evora", "Fez", "Genoa", "Hanoi", "Izmir", "Jaipur"];
 
 /// Fills an empty database; leaves another as it is.
 ///

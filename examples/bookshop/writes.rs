@@ -10,8 +10,7 @@ use axum::http::StatusCode;
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait,
-    IntoActiveModel, NotSet, QueryFilter, Set, SqliteTransactionMode, TransactionOptions,
-    prelude::Expr,
+    IntoActiveModel, NotSet, Set, SqliteTransactionMode, TransactionOptions, prelude::Expr,
 };
 use serde::Deserialize;
 
@@ -110,7 +109,7 @@ pub(crate) async fn move_books(
     .await
 }
 
-/// One statement, and so no transaction.
+/// Adds a review.
 pub(crate) async fn add_review(
     db: &DatabaseConnection,
     book_id: i64,
@@ -124,7 +123,7 @@ pub(crate) async fn add_review(
         stars: Set(stars),
         text: Set(text),
     };
-    Ok(review.insert(db).await?)
+    write(db, async |transaction| Ok(review.insert(transaction).await?)).await
 }
 
 /// Removes a review of a book.
@@ -133,12 +132,15 @@ pub(crate) async fn remove_review(
     book_id: i64,
     id: i64,
 ) -> Result<(), Error> {
-    let this = review::Column::Id.eq(id).and(review::Column::BookId.eq(book_id));
-    let removed = fragkeys_sea_orm::delete_many(review::Entity, this, db).await?;
-    if removed.is_empty() {
-        return Err(Error::not_found(format!("book {book_id} has no review {id}")));
-    }
-    Ok(())
+    write(db, async |transaction| {
+        let this = review::Column::Id.eq(id).and(review::Column::BookId.eq(book_id));
+        let removed = fragkeys_sea_orm::delete_many(review::Entity, this, transaction).await?;
+        if removed.is_empty() {
+            return Err(Error::not_found(format!("book {book_id} has no review {id}")));
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Puts copies on the shelf, or takes some away.

@@ -231,9 +231,8 @@ fn is_set<A: ActiveModelTrait>(active: &A, column: Column<A>) -> bool {
 /// What an update writes: the columns that are set, but for the key, which finds the row.
 /// By the names that the database knows, and by those of the fields where they differ.
 fn columns_set<A: ActiveModelTrait>(active: &A) -> Vec<String> {
-    let columns = Column::<A>::iter().filter(|&column| {
-        PrimaryKey::<A>::from_column(column).is_none() && is_set(active, column)
-    });
+    let columns = Column::<A>::iter()
+        .filter(|&column| PrimaryKey::<A>::from_column(column).is_none() && is_set(active, column));
     let mut names = Vec::new();
     for column in columns {
         let (name, field) = (column.as_str().to_owned(), field_name(&column));

@@ -19,6 +19,5 @@ pub mod __private {
     pub use sea_orm::prelude::async_trait;
     pub use sea_orm::{ActiveModelBehavior, ConnectionTrait, DbErr};
 
-    pub type ModelOf<A> =
-        <<A as sea_orm::ActiveModelTrait>::Entity as sea_orm::EntityTrait>::Model;
+    pub type ModelOf<A> = <<A as sea_orm::ActiveModelTrait>::Entity as sea_orm::EntityTrait>::Model;
 }

@@ -96,7 +96,8 @@ impl Pending {
     }
 
     fn make_room(&mut self) {
-        self.rows.retain(|_, saves| saves.notes.back().is_some_and(|n| n.since.elapsed() < MAX_AGE));
+        self.rows
+            .retain(|_, saves| saves.notes.back().is_some_and(|n| n.since.elapsed() < MAX_AGE));
         if self.rows.len() < MAX_ROWS {
             return;
         }
