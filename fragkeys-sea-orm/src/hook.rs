@@ -2,7 +2,7 @@
 
 use std::future::ready;
 
-use fragkeys::{Change, CommitScope, TaggedModel, committing};
+use fragkeys::{Change, CommitScope, TaggedModel, committing, is_muted};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IdenStatic,
     IntoActiveModel, Iterable, ModelTrait, PrimaryKeyToColumn, QueryFilter, QuerySelect, Select,
@@ -73,8 +73,11 @@ where
     Model<A>: TaggedModel + Send + Sync + 'static,
     C: ConnectionTrait,
 {
+    if insert || is_muted::<Model<A>>() {
+        return Ok(());
+    }
     // Without a key the update is going to fail.
-    let Some(key) = active.get_primary_key_value().filter(|_| !insert) else { return Ok(()) };
+    let Some(key) = active.get_primary_key_value() else { return Ok(()) };
     let columns = columns_set(active);
     let can_move = match scope_columns {
         Some(scope_columns) => scope_columns.iter().any(|&column| is_set(active, column)),
@@ -135,9 +138,12 @@ where
 pub async fn before_delete<A, C>(active: A, db: &C) -> Result<A, DbErr>
 where
     A: ActiveModelTrait,
-    Model<A>: IntoActiveModel<A>,
+    Model<A>: IntoActiveModel<A> + TaggedModel,
     C: ConnectionTrait,
 {
+    if is_muted::<Model<A>>() {
+        return Ok(active);
+    }
     Ok(match stored_row(&active, db).await? {
         Some(row) => row.into_active_model(),
         None => active,
@@ -169,7 +175,7 @@ pub(crate) fn change<'a, M>(old: Option<&'a M>, columns: &'a [&'a str]) -> Chang
 }
 
 pub(crate) async fn created<M: TaggedModel + 'static>(connection: Connection, model: &M) {
-    warning::unless_in_scope::<M>(M::TAG_NAME, Event::Insert, connection);
+    warning::unless_in_scope::<M>(Event::Insert, connection);
     // An error is in the log, and its bump in the queue; the row is saved.
     let _ = model.created().await;
     make_certain(connection).await;
@@ -180,13 +186,13 @@ pub(crate) async fn updated<M: TaggedModel + 'static>(
     model: &M,
     change: &Change<'_, M>,
 ) {
-    warning::unless_in_scope::<M>(M::TAG_NAME, Event::Update, connection);
+    warning::unless_in_scope::<M>(Event::Update, connection);
     let _ = model.updated(change).await;
     make_certain(connection).await;
 }
 
 pub(crate) async fn deleted<M: TaggedModel + 'static>(connection: Connection, model: &M) {
-    warning::unless_in_scope::<M>(M::TAG_NAME, Event::Delete, connection);
+    warning::unless_in_scope::<M>(Event::Delete, connection);
     let _ = model.deleted().await;
     make_certain(connection).await;
 }
@@ -229,23 +235,24 @@ fn is_set<A: ActiveModelTrait>(active: &A, column: Column<A>) -> bool {
 }
 
 /// What an update writes: the columns that are set, but for the key, which finds the row.
-/// By the names that the database knows, and by those of the fields where they differ.
 fn columns_set<A: ActiveModelTrait>(active: &A) -> Vec<String> {
     let columns = Column::<A>::iter()
         .filter(|&column| PrimaryKey::<A>::from_column(column).is_none() && is_set(active, column));
-    let mut names = Vec::new();
-    for column in columns {
-        let (name, field) = (column.as_str().to_owned(), field_name(&column));
-        if field != name {
-            names.push(field);
-        }
-        names.push(name);
+    columns.flat_map(column_names).collect()
+}
+
+/// The name that the database knows, and that of the model's field where it is another.
+pub(crate) fn column_names<C: IdenStatic>(column: C) -> Vec<String> {
+    let mut names = vec![column.as_str().to_owned()];
+    let field = field_name(column);
+    if field != names[0] {
+        names.push(field);
     }
     names
 }
 
 /// `OrganizationId` is made of `organization_id`.
-pub(crate) fn field_name(column: &impl IdenStatic) -> String {
+fn field_name(column: impl IdenStatic) -> String {
     let mut name = String::new();
     for character in format!("{column:?}").chars() {
         if character.is_uppercase() && !name.is_empty() {

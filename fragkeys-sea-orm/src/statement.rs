@@ -6,13 +6,14 @@ use std::convert::Infallible;
 use fragkeys::{Change, TaggedModel, on_commit};
 use sea_orm::sea_query::{IntoCondition, ValueTuple};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, Insert,
-    IntoActiveModel, Iterable, ModelTrait, PrimaryKeyToColumn, PrimaryKeyTrait, QueryFilter,
-    QueryTrait, UpdateMany,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IdenStatic,
+    Insert, IntoActiveModel, Iterable, ModelTrait, PrimaryKeyToColumn, PrimaryKeyTrait,
+    QueryFilter, QueryTrait, UpdateMany,
 };
 
 use crate::connection::Connection;
-use crate::hook::{self, change, locked};
+use crate::hook::{self, change, column_names, locked};
+use crate::warning::{self, Event};
 
 type Model<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::Model;
 
@@ -41,6 +42,7 @@ where
 {
     let row = statement.exec_with_returning(db).await?;
     let connection = Connection::of::<C>();
+    warning::unless_in_scope::<Model<A>>(Event::Insert, connection);
     at_once(async {
         hook::created(connection, &row).await;
         hook::updated(connection, &row, &Change::unknown()).await;
@@ -90,6 +92,7 @@ where
         }
     }
     let connection = Connection::of::<C>();
+    warning::unless_in_scope::<Model<A>>(Event::Insert, connection);
     at_once(async {
         for row in &rows {
             hook::created(connection, row).await;
@@ -134,8 +137,11 @@ where
     C: ConnectionTrait,
 {
     let filter = filter.into_condition();
-    let columns: Vec<String> =
-        statement.as_query().get_values().iter().map(|(column, _)| column.to_string()).collect();
+    let is_set = |column: &E::Column| {
+        let mut values = statement.as_query().get_values().iter();
+        values.any(|(name, _)| name.to_string() == column.as_str())
+    };
+    let columns: Vec<String> = E::Column::iter().filter(is_set).flat_map(column_names).collect();
     if columns.is_empty() {
         return Ok(Vec::new());
     }
@@ -151,6 +157,7 @@ where
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     let mut old: HashMap<ValueTuple, E::Model> =
         old.into_iter().map(|row| (row.get_primary_key_value(), row)).collect();
+    warning::unless_in_scope::<E::Model>(Event::Update, connection);
     at_once(async {
         for row in &new {
             let old = old.remove(&row.get_primary_key_value());
@@ -199,6 +206,7 @@ where
         statement.exec(db).await?;
         rows
     };
+    warning::unless_in_scope::<E::Model>(Event::Delete, connection);
     at_once(async {
         for row in &rows {
             hook::deleted(connection, row).await;
@@ -231,7 +239,8 @@ where
     Ok(rows.into_iter().next())
 }
 
-/// Makes the bumps of a future one, sent when it ends; in a scope they are held anyway.
+/// Makes the bumps of a future one, sent when it ends; in a scope they are held anyway. Ask for
+/// the warning before: inside there is a scope.
 async fn at_once(bumps: impl Future<Output = ()>) {
     let Ok(()) = on_commit(async {
         bumps.await;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use fragkeys::CommitScope;
+use fragkeys::{CommitScope, TaggedModel, is_muted};
 
 use crate::connection::Connection;
 
@@ -31,16 +31,18 @@ impl fmt::Display for Event {
 static SAID: LazyLock<Mutex<HashSet<(TypeId, Event)>>> = LazyLock::new(Mutex::default);
 
 /// Says, once per model and event, that a change in a transaction is bumped before its commit.
-pub(crate) fn unless_in_scope<M: 'static>(name: &str, event: Event, connection: Connection) {
-    if connection != Connection::Transaction || CommitScope::current().is_some() {
+pub(crate) fn unless_in_scope<M: TaggedModel + 'static>(event: Event, connection: Connection) {
+    let is_held = CommitScope::current().is_some();
+    if connection != Connection::Transaction || is_held || is_muted::<M>() {
         return;
     }
     if !SAID.lock().unwrap_or_else(PoisonError::into_inner).insert((TypeId::of::<M>(), event)) {
         return;
     }
     tracing::warn!(
-        "a row of `{name}` was {event} in a transaction, but outside of `fragkeys::on_commit`: \
+        "a row of `{}` was {event} in a transaction, but outside of `fragkeys::on_commit`: \
          its tags are bumped before the commit, and a reader in between can cache the old row. \
-         Use `fragkeys_sea_orm::transaction`, or run the transaction inside `fragkeys::on_commit`"
+         Use `fragkeys_sea_orm::transaction`, or run the transaction inside `fragkeys::on_commit`",
+        M::TAG_NAME
     );
 }
