@@ -4,11 +4,11 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
-use fragkeys::{Cache, with_cache};
+use fragkeys::{Cache, Outcome, observe, with_cache};
 use sea_orm::sqlx::sqlite::SqliteJournalMode;
 use sea_orm::{
-    ActiveModelTrait, DatabaseConnection, DatabaseTransaction, DbErr, IntoActiveModel, ModelTrait,
-    Set, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait,
+    IntoActiveModel, ModelTrait, Set, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
 use crate::entity::donation;
@@ -21,7 +21,8 @@ over_both_stores! {
     an_error_rolls_back_and_bumps_nothing,
     a_panic_rolls_back_and_bumps_nothing,
     a_drop_before_the_commit_rolls_back_and_bumps_nothing,
-    a_drop_during_the_commit_bumps,
+    a_drop_during_the_commit_bumps_after_it,
+    a_drop_during_the_commit_in_a_scope_bumps,
     a_commit_that_fails_bumps,
     a_savepoint_waits_for_the_commit,
     a_savepoint_that_is_rolled_back_leaves_the_rest,
@@ -84,8 +85,8 @@ async fn an_error_rolls_back_and_bumps_nothing(cache: Cache) {
     .await;
     assert!(matches!(refused, Err(Error::Refused)));
     assert!(watch.bumped().await.is_empty());
-    let (found, outcome) = fragkeys::observe(amounts(&database.db, 1)).await;
-    assert_eq!((found.unwrap(), outcome), (vec![100], Some(fragkeys::Outcome::Hit)));
+    let (found, outcome) = observe(amounts(&database.db, 1)).await;
+    assert_eq!((found.unwrap(), outcome), (vec![100], Some(Outcome::Hit)));
     assert_eq!(stored_amounts(&database.db, 1).await.unwrap(), [100]);
 }
 
@@ -126,44 +127,70 @@ async fn a_drop_before_the_commit_rolls_back_and_bumps_nothing(cache: Cache) {
     assert_eq!(stored_amounts(&database.db, 1).await.unwrap(), [100]);
 }
 
-/// A reader keeps SQLite from committing; meanwhile the writer is dropped. Then the commit
-/// happens, and nobody is there to bump.
-async fn a_drop_during_the_commit_bumps(cache: Cache) {
+/// A reader keeps SQLite from committing; meanwhile the writer is dropped. The bumps come
+/// after the commit all the same: before it, others could cache what was.
+async fn a_drop_during_the_commit_bumps_after_it(cache: Cache) {
     let database = Database::with_journal(SqliteJournalMode::Delete).await;
     let row = donation(&database.db).await;
     assert_eq!(amounts(&database.db, 1).await.unwrap(), [100]);
     let mut watch = Watch::new(&cache, &TAGS).await;
 
     let reader = database.db.begin().await.unwrap();
-    use sea_orm::{EntityTrait, PaginatorTrait};
-    donation::Entity::find().count(&reader).await.unwrap();
-    {
-        let has_worked = AtomicBool::new(false);
-        let writer = fragkeys_sea_orm::transaction(&database.db, async |transaction| {
-            move_to(transaction, row, 2).await?;
-            has_worked.store(true, Ordering::SeqCst);
-            Ok::<_, DbErr>(())
-        });
-        let mut writer = std::pin::pin!(writer);
-        // Until the poll that begins the commit, which has to wait for the reader.
-        poll_fn(|context| {
-            assert!(writer.as_mut().poll(context).is_pending());
-            if has_worked.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-    }
-    assert!(watch.bumped().await.is_empty() || cache.queued_bumps() == 0);
+    donation::Entity::find_by_id(row.id).one(&reader).await.unwrap();
+    let has_worked = AtomicBool::new(false);
+    let writer = fragkeys_sea_orm::transaction(&database.db, async |transaction| {
+        move_to(transaction, row, 2).await?;
+        has_worked.store(true, Ordering::SeqCst);
+        Ok::<_, DbErr>(())
+    });
+    drop_while_it_commits(writer, &has_worked).await;
+    assert!(watch.bumped().await.is_empty());
+    assert_eq!(cache.queued_bumps(), 0);
+    let (found, outcome) = observe(amounts(&database.db, 1)).await;
+    assert_eq!((found.unwrap(), outcome), (vec![100], Some(Outcome::Hit)), "not committed yet");
+
     drop(reader);
-    eventually("the commit", async || stored_amounts(&database.db, 2).await.unwrap() == [100])
-        .await;
-    eventually("the bumps", async || cache.queued_bumps() == 0).await;
+    eventually("the bumps", async || !watch.bumped().await.is_empty()).await;
     assert!(amounts(&database.db, 1).await.unwrap().is_empty());
     assert_eq!(amounts(&database.db, 2).await.unwrap(), [100]);
 }
 
+/// In a scope of somebody else, which is dropped as well: then the bumps are queued.
+async fn a_drop_during_the_commit_in_a_scope_bumps(cache: Cache) {
+    let database = Database::with_journal(SqliteJournalMode::Delete).await;
+    let row = donation(&database.db).await;
+    let mut watch = Watch::new(&cache, &TAGS).await;
+    let reader = database.db.begin().await.unwrap();
+    donation::Entity::find_by_id(row.id).one(&reader).await.unwrap();
+    let has_worked = AtomicBool::new(false);
+    let writer = fragkeys_sea_orm::transaction(&database.db, async |transaction| {
+        move_to(transaction, row, 2).await?;
+        has_worked.store(true, Ordering::SeqCst);
+        Ok::<_, DbErr>(())
+    });
+    drop_while_it_commits(fragkeys::on_commit(writer), &has_worked).await;
+    assert_eq!(cache.queued_bumps(), 3);
+    drop(reader);
+    eventually("the queue", async || cache.queued_bumps() == 0).await;
+    assert_eq!(watch.bumped().await, ["Donations:1", "Donations:org:1", "Donations:org:2"]);
+}
+
+/// Polls a writer until it is done but for its commit, which a reader holds up; drops it then.
+async fn drop_while_it_commits<T: std::fmt::Debug>(
+    writer: impl Future<Output = T>,
+    has_worked: &AtomicBool,
+) {
+    let mut writer = std::pin::pin!(writer);
+    poll_fn(|context| {
+        let poll = writer.as_mut().poll(context);
+        assert!(poll.is_pending(), "{poll:?} in spite of the reader");
+        if has_worked.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
 /// Whether it happened is not known; so it is taken to have.
 async fn a_commit_that_fails_bumps(cache: Cache) {
-    use sea_orm::ConnectionTrait;
     let database = Database::new().await;
     let row = donation(&database.db).await;
     let mut watch = Watch::new(&cache, &TAGS).await;
@@ -262,7 +289,6 @@ async fn options_reach_the_database(_cache: Cache) {
             ..TransactionOptions::default()
         };
         fragkeys_sea_orm::transaction_with(options, &db, async |transaction| {
-            use sea_orm::EntityTrait;
             let row = donation::Entity::find_by_id(1).one(transaction).await?;
             let row = row.ok_or(DbErr::RecordNotUpdated)?;
             let amount = Set(row.amount + 1);
