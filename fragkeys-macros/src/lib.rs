@@ -42,8 +42,7 @@ mod template;
 /// that one that holds a `:` stays one segment. Only a literal is a template: a `&str` that an
 /// expression gives is a tag's text as it is.
 ///
-/// `invalidate!` bumps in the cache that the code around it uses. A function with a `cache_name`
-/// misses when the tag is bumped in that cache: `cache_named("sessions")?.invalidate([tag])`.
+/// `invalidate!` bumps in all installed caches, so also in that of a function with a `cache_name`.
 ///
 /// Two functions of one `key_name` that are alike in all else share their entries: use it to
 /// keep entries when a function moves, and never twice in one program.
@@ -60,11 +59,11 @@ pub fn tagged_cache(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::tagged_cache(options.into(), item.into()).into()
 }
 
-/// Bumps tags in the cache that is used here: `invalidate!("User:<user_id>", "Dashboard").await?`.
+/// Bumps tags in all caches that functions use here: `invalidate!("User:<user_id>", "Dashboard").await?`.
 ///
 /// Takes templates whose placeholders are variables in scope, and expressions that are
-/// `Into<Tag>`. One round trip; the output is `Result<Bumped, Error>`. Call it after the
-/// change is committed.
+/// `Into<Tag>`. One round trip for each installed cache; the output is `Result<Bumped, Error>`.
+/// Call it after the change is committed, or inside of `on_commit`, which waits for that.
 ///
 /// ```
 /// # use fragkeys::{Tag, invalidate};

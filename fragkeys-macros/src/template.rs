@@ -114,6 +114,9 @@ fn parts(text: &str, span: Span) -> Result<Vec<Part>, String> {
     if text.starts_with('=') {
         return Err("a template cannot begin with `=`; for a constant tag, write `Tag::constant(\"env\", \"production\")`".to_owned());
     }
+    if text.starts_with(['@', '~']) {
+        return Err("a template cannot begin with `@` or `~`, which begin the keys of others; for one of those, write `Tag::foreign(key)`".to_owned());
+    }
     if text == "*" {
         return Err(
             "`*` stands for the whole cache; to bump that, call `cache().invalidate_all()`"
@@ -216,7 +219,7 @@ fn identifier(text: &str, span: Span) -> Option<Ident> {
     Some(ident)
 }
 
-/// As the runtime spells a tag: `\` escapes `:`, `\`, `=` and `*`; any other one is itself.
+/// As the runtime spells a tag: `\` escapes `:`, `\`, `=`, `@`, `~` and `*`; any other one is itself.
 fn canonical(text: &str) -> String {
     let mut canonical = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
@@ -225,8 +228,8 @@ fn canonical(text: &str) -> String {
             canonical.push(character);
             continue;
         }
-        match characters.next_if(|next| matches!(next, ':' | '\\' | '=' | '*')) {
-            Some(escaped @ ('=' | '*')) => canonical.push(escaped),
+        match characters.next_if(|next| matches!(next, ':' | '\\' | '=' | '@' | '~' | '*')) {
+            Some(escaped @ ('=' | '@' | '~' | '*')) => canonical.push(escaped),
             Some(escaped) => canonical.extend(['\\', escaped]),
             None => canonical.push_str(r"\\"),
         }

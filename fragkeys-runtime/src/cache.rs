@@ -14,7 +14,8 @@ use crate::log::{notice, warning};
 use crate::queue::BumpQueue;
 use crate::stats::{Counters, Stats};
 use crate::store::{AnyStore, Found, Store};
-use crate::tag::{Bumped, Tag, Version};
+use crate::tag::Tag;
+use crate::version::{Bumped, Version};
 
 pub(crate) mod bump;
 
@@ -135,9 +136,9 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// If the store fails, or [`ErrorKind::Tag`] for a constant tag.
+    /// If the store fails, or [`ErrorKind::Tag`] for a tag that has no version of this cache's own.
     pub async fn tag_version(&self, tag: &Tag) -> Result<Version, Error> {
-        tag.check_versioned()?;
+        tag.check_own()?;
         let Shared { store, settings, .. } = &*self.shared;
         let tags = std::slice::from_ref(tag);
         let answer = store.versions(tags, settings.tag_lifetime, settings.operation_timeout).await;
@@ -171,11 +172,15 @@ impl Cache {
         &self.shared.counters
     }
 
-    pub(crate) fn prefix(&self) -> &str {
+    /// What all keys of this cache begin with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
         &self.shared.settings.prefix
     }
 
-    pub(crate) fn epoch(&self) -> u64 {
+    /// The generation of its entries; see [`Config::epoch`](crate::Config::epoch).
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
         self.shared.settings.epoch
     }
 
@@ -262,7 +267,7 @@ impl Cache {
                 }
             }
             // No fault of the store.
-            Err(error) if error.kind() == ErrorKind::TooLarge => {}
+            Err(error) if matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Tag) => {}
             Err(error) => {
                 self.shared.counters.faults.add();
                 // The connection has said itself that it is away, and says when it is back.

@@ -253,7 +253,10 @@ impl Request {
                 report.tell(Outcome::NotStored);
                 Err(Some((place, budget)))
             }
-            Err(_) => {
+            Err(error) => {
+                if error.kind() == ErrorKind::Tag {
+                    warn_once(&self.name, Problem::NoVersion, || error.to_string());
+                }
                 counters.bypassed.add();
                 report.tell(Outcome::Bypass);
                 Err(None)
@@ -397,6 +400,7 @@ pub(crate) enum Problem {
     Unencodable,
     Undecodable,
     Unstorable,
+    NoVersion,
 }
 
 /// Logs a problem of a function, the first time.

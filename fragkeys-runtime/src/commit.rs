@@ -17,7 +17,8 @@ use crate::cache::Cache;
 use crate::cache::bump::{Bump, send_all};
 use crate::error::Error;
 use crate::log::warning;
-use crate::tag::{Bumped, Tag};
+use crate::tag::Tag;
+use crate::version::Bumped;
 
 tokio::task_local! {
     static SCOPE: CommitScope;

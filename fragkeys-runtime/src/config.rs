@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::cache::Cache;
 use crate::codec::{CacheCodec, Format};
 use crate::error::{Error, ErrorKind};
+use crate::fragmented_keys::FragmentedKeys;
 use crate::global;
 use crate::store::AnyStore;
 use crate::store::memory::MemoryStore;
@@ -50,6 +51,7 @@ pub(crate) struct Settings {
     pub(crate) max_entry_bytes: usize,
     pub(crate) max_queued_bumps: usize,
     pub(crate) format: Format,
+    pub(crate) also_bump: Vec<FragmentedKeys>,
 }
 
 /// Below it, nothing is stored.
@@ -112,6 +114,7 @@ impl Config {
                 max_entry_bytes: 8 << 20,
                 max_queued_bumps: 10_000,
                 format: Format::Bincode,
+                also_bump: Vec::new(),
             },
             max_bytes: 64 << 20,
         }
@@ -162,6 +165,15 @@ impl Config {
     /// become one bump of the whole cache: nothing is lost, at the price of misses.
     pub fn max_queued_bumps(mut self, tags: usize) -> Self {
         self.settings.max_queued_bumps = tags;
+        self
+    }
+
+    /// Where each bump is also written, so that a Python application with `fragmented_keys` on the
+    /// same Redis sees it, in the same round trip. Default: nowhere. Several are possible.
+    ///
+    /// [`invalidate_all`](Cache::invalidate_all) is ours alone: the original has no such version.
+    pub fn also_bump(mut self, original: FragmentedKeys) -> Self {
+        self.settings.also_bump.push(original);
         self
     }
 

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::cache::Cache;
 use crate::config::Config;
@@ -15,12 +17,15 @@ use crate::store::memory::MemoryStore;
 pub(crate) const DEFAULT: &str = "default";
 
 /// Apart from the others, so that finding it takes no lock.
-static INSTALLED: OnceLock<Cache> = OnceLock::new();
+static INSTALLED: ArcSwapOption<Cache> = ArcSwapOption::const_empty();
+/// Its lock is also that of installing.
 static NAMED: LazyLock<RwLock<HashMap<String, Cache>>> = LazyLock::new(RwLock::default);
-static EMBEDDED: LazyLock<Cache> = LazyLock::new(|| {
+static EMBEDDED: LazyLock<ArcSwap<Cache>> = LazyLock::new(|| ArcSwap::from_pointee(new_embedded()));
+
+fn new_embedded() -> Cache {
     let settings = Config::memory().settings;
     Cache::new("embedded".to_owned(), settings, AnyStore::Memory(MemoryStore::new(64 << 20)))
-});
+}
 
 tokio::task_local! {
     static SCOPED: Cache;
@@ -48,7 +53,7 @@ pub async fn with_cache<F: Future>(cache: Cache, future: F) -> F::Output {
 /// embedded store, which logs once that nothing was installed.
 #[must_use]
 pub fn cache() -> Cache {
-    scoped().or_else(|| INSTALLED.get().cloned()).unwrap_or_else(embedded)
+    scoped().or_else(installed).unwrap_or_else(embedded)
 }
 
 /// The cache that was installed under a name.
@@ -58,7 +63,7 @@ pub fn cache() -> Cache {
 /// [`ErrorKind::NotInstalled`] if there is none.
 pub fn cache_named(name: &str) -> Result<Cache, Error> {
     let found = if name == DEFAULT {
-        INSTALLED.get().cloned()
+        installed()
     } else {
         NAMED.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     };
@@ -91,16 +96,15 @@ pub(crate) fn cache_for(name: &str) -> Result<Cache, Error> {
 }
 
 pub(crate) fn install(name: String, cache: Cache) -> Result<Cache, Error> {
-    let is_taken = if name == DEFAULT {
-        INSTALLED.set(cache.clone()).is_err()
-    } else {
-        let mut named = NAMED.write().unwrap_or_else(PoisonError::into_inner);
-        let is_taken = named.contains_key(&name);
-        if !is_taken {
-            named.insert(name.clone(), cache.clone());
-        }
-        is_taken
-    };
+    let mut named = NAMED.write().unwrap_or_else(PoisonError::into_inner);
+    let is_default = name == DEFAULT;
+    let is_taken = if is_default { installed().is_some() } else { named.contains_key(&name) };
+    if !is_taken && is_default {
+        INSTALLED.store(Some(Arc::new(cache.clone())));
+    } else if !is_taken {
+        named.insert(name.clone(), cache.clone());
+    }
+    drop(named);
     if is_taken {
         return Err(Error::new(
             ErrorKind::AlreadyInstalled,
@@ -108,6 +112,21 @@ pub(crate) fn install(name: String, cache: Cache) -> Result<Cache, Error> {
         ));
     }
     Ok(cache)
+}
+
+/// Forgets all installed caches and what the embedded store holds, so that a test can install
+/// anew. Entries in Redis stay; give each test a prefix of its own.
+///
+/// For tests that must share a process and its globals; others do better with [`with_cache`].
+pub fn reset_for_tests() {
+    let mut named = NAMED.write().unwrap_or_else(PoisonError::into_inner);
+    named.clear();
+    INSTALLED.store(None);
+    EMBEDDED.store(Arc::new(new_embedded()));
+}
+
+fn installed() -> Option<Cache> {
+    INSTALLED.load().as_deref().cloned()
 }
 
 fn scoped() -> Option<Cache> {
@@ -122,5 +141,5 @@ fn embedded() -> Cache {
              call `Config::redis(…).install().await` at startup to share one"
         );
     }
-    EMBEDDED.clone()
+    Cache::clone(&EMBEDDED.load())
 }

@@ -6,7 +6,8 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::tag::{Tag, Version};
+use crate::tag::Tag;
+use crate::version::Version;
 
 /// Which entry a call asks for, but for the versions of its tags.
 #[derive(Clone, Debug)]
@@ -47,5 +48,8 @@ pub(crate) fn key_base(prefix: &str, key_name: &str) -> String {
 /// Where a tag's version stands.
 #[cfg(feature = "redis")]
 pub(crate) fn version_key(prefix: &str, tag: &Tag) -> String {
-    format!("{prefix}:t:{}", tag.as_str())
+    match tag.key_of_others() {
+        Some(key) => key.to_owned(),
+        None => format!("{prefix}:t:{}", tag.as_str()),
+    }
 }

@@ -15,6 +15,7 @@ mod encode;
 mod entry;
 mod envelope;
 mod error;
+mod fragmented_keys;
 mod global;
 mod key;
 mod log;
@@ -29,6 +30,7 @@ mod store;
 mod tag;
 #[allow(missing_docs)] // public for generated code only
 mod value;
+mod version;
 
 #[doc(hidden)]
 pub mod private;
@@ -43,10 +45,12 @@ pub use commit::{CommitScope, Committed, OnCommit, committing, on_commit};
 pub use config::Config;
 pub use entry::Entry;
 pub use error::{Error, ErrorKind};
-pub use global::{cache, cache_named, with_cache};
+pub use fragmented_keys::FragmentedKeys;
+pub use global::{cache, cache_named, reset_for_tests, with_cache};
 pub use model::{
     Change, KeyedBy, ModelInfo, TaggedModel, is_muted, is_registered, models, mute, register,
 };
 pub use outcome::{Outcome, observe};
 pub use stats::Stats;
-pub use tag::{Bumped, Tag, Version};
+pub use tag::Tag;
+pub use version::{Bumped, Version};

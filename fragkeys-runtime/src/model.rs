@@ -6,7 +6,8 @@ use std::fmt::Display;
 use crate::cache::bump::bump;
 use crate::error::Error;
 use crate::global;
-use crate::tag::{Bumped, Tag};
+use crate::tag::Tag;
+use crate::version::Bumped;
 
 mod registry;
 

@@ -13,7 +13,8 @@ pub use crate::value::{Fallible, KeyPart, OutputOfAnythingElse, Plan, Returns, T
 use crate::cache::bump::bump;
 use crate::error::Error;
 use crate::model::Change;
-use crate::tag::{Bumped, Tag};
+use crate::tag::Tag;
+use crate::version::Bumped;
 use std::time::Duration;
 
 /// The path of the function in which a closure stands, with all generic arguments.

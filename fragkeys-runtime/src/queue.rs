@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::log::warning;
-use crate::tag::Tag;
+use crate::tag::{Kind, Tag};
 
 #[derive(Debug)]
 pub(crate) struct BumpQueue {
@@ -57,7 +57,14 @@ impl BumpQueue {
                 "more than {} bumps wait for the store: they become one bump of the whole cache",
                 self.capacity
             );
-            waiting.turns.clear();
+            // Which says nothing to others, so theirs are kept for as long as they have room.
+            waiting.turns.retain(|tag, _| tag.kind() != Kind::Own);
+            if waiting.turns.len() >= self.capacity {
+                warning!(
+                    "more bumps wait for others on this Redis than there is room: theirs are lost"
+                );
+                waiting.turns.clear();
+            }
             waiting.turns.insert(Tag::root(), turn);
         }
         self.len.store(waiting.turns.len(), Ordering::Release);

@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use crate::error::Error;
 use crate::key::{Identity, Place};
-use crate::tag::{Tag, Version};
+use crate::tag::Tag;
+use crate::version::Version;
 
 pub(crate) mod memory;
 #[cfg(feature = "redis")]

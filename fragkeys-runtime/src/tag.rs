@@ -5,7 +5,6 @@
 //! value can pretend to be two segments. In a *name* `:` separates segments,
 //! just as it does in a template.
 
-use std::collections::HashSet;
 use std::fmt::{self, Display, Write as _};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -15,11 +14,30 @@ use crate::error::{Error, ErrorKind};
 #[cfg(test)]
 mod tests;
 
-/// Begins the text of a constant tag; escaped where another tag begins with it.
+/// Begins the text of a constant tag; escaped where another tag begins with it, as are the next two.
 const CONSTANT: char = '=';
+/// Begins the text of a tag whose version stands at somebody else's key, which is the rest.
+const FOREIGN: char = '@';
+/// Begins the text of a tag of the Python original, whose key is the rest.
+const ORIGINAL: char = '~';
+/// What only begins the text of a tag of a kind.
+const MARKS: [char; 3] = [CONSTANT, FOREIGN, ORIGINAL];
 /// The whole text of the tag that every entry of a cache depends on.
 const ROOT: &str = "*";
 const ESCAPE: char = '\\';
+
+/// Where the version of a tag stands, and who may change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// At a key of the cache.
+    Own,
+    /// Nowhere: it is part of the key.
+    Constant,
+    /// At somebody else's key, which is only read.
+    Foreign,
+    /// At a key of the Python original, which is written as that writes it.
+    Original,
+}
 
 /// What an entry depends on: a name with an optional instance, such as
 /// `User:42` or `Dashboard`.
@@ -100,13 +118,62 @@ impl Tag {
         Tag { text: format!("{CONSTANT}{}", text.text).into() }
     }
 
+    /// A tag whose version is whatever bytes stand at somebody else's key in the same Redis:
+    /// when anybody changes them, entries that depend on it miss. It stands there raw, without
+    /// the cache's prefix: `Tag::foreign(":1:User_42NOZ")` is `@:1:User_42NOZ`.
+    ///
+    /// It is only read: bumping it, or asking for its version, is an error of kind
+    /// [`ErrorKind::Tag`]. While there is no text at that key, calls that depend on it run
+    /// uncached, as nobody could tell one such time from the next. If the owner writes bytes
+    /// that stood there before, entries from that time are found again.
+    ///
+    /// For the keys of `fragmented_keys`, see [`FragmentedKeys`](crate::FragmentedKeys). In the
+    /// embedded store, which has no keys of others, it is a tag as any that nobody bumps.
+    pub fn foreign(key: impl Into<String>) -> Self {
+        Tag { text: format!("{FOREIGN}{}", key.into()).into() }
+    }
+
+    pub(crate) fn original(key: &str) -> Self {
+        Tag { text: format!("{ORIGINAL}{key}").into() }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self.text.chars().next() {
+            Some(CONSTANT) => Kind::Constant,
+            Some(FOREIGN) => Kind::Foreign,
+            Some(ORIGINAL) => Kind::Original,
+            _ => Kind::Own,
+        }
+    }
+
+    /// The key of a tag that is not the cache's own.
+    #[cfg(feature = "redis")]
+    pub(crate) fn key_of_others(&self) -> Option<&str> {
+        self.text.strip_prefix([FOREIGN, ORIGINAL])
+    }
+
+    /// The first segment, and the others as one text, without escapes.
+    pub(crate) fn name_and_instance(&self) -> (String, String) {
+        let (mut name, mut instance) = (String::new(), String::new());
+        let mut is_name = true;
+        let mut characters = self.text.chars();
+        while let Some(character) = characters.next() {
+            let part = if is_name { &mut name } else { &mut instance };
+            match character {
+                ':' if is_name => is_name = false,
+                ESCAPE => part.extend(characters.next()),
+                other => part.push(other),
+            }
+        }
+        (name, instance)
+    }
+
     /// The tag that every entry depends on; `invalidate_all` bumps it.
     pub(crate) fn root() -> Self {
         Tag { text: ROOT.into() }
     }
 
     /// Is it the tag that every entry depends on?
-    #[cfg(feature = "redis")]
     pub(crate) fn is_root(&self) -> bool {
         &*self.text == ROOT
     }
@@ -121,21 +188,34 @@ impl Tag {
         self.text.starts_with(CONSTANT)
     }
 
-    /// Refuses a tag that has no version of its own to bump or to read.
-    pub(crate) fn check_versioned(&self) -> Result<(), Error> {
-        if self.is_constant() {
-            return Err(Error::new(
+    /// Refuses a tag that cannot be given a new version.
+    pub(crate) fn check_bumpable(&self) -> Result<(), Error> {
+        let problem = match self.kind() {
+            Kind::Constant => {
+                "is a constant tag: it is part of the key and has no version; \
+                 bump a tag made by `Tag::new` or `Tag::global` instead"
+            }
+            Kind::Foreign => {
+                "is a foreign tag: only the owner of that key changes it; \
+                 for a key of `fragmented_keys`, make the tag with `FragmentedKeys`"
+            }
+            Kind::Own if self.text.is_empty() => {
+                return Err(Error::new(ErrorKind::Tag, "a tag needs a name; this one is empty"));
+            }
+            Kind::Own | Kind::Original => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::Tag, format!("`{self}` {problem}")))
+    }
+
+    /// Refuses a tag that has no version of the cache's own.
+    pub(crate) fn check_own(&self) -> Result<(), Error> {
+        match self.kind() {
+            Kind::Original => Err(Error::new(
                 ErrorKind::Tag,
-                format!(
-                    "`{self}` is a constant tag: it is part of the key and has no version; \
-                     bump a tag made by `Tag::new` or `Tag::global` instead"
-                ),
-            ));
+                format!("the version of `{self}` is that of `fragmented_keys`, and no `Version`"),
+            )),
+            _ => self.check_bumpable(),
         }
-        if self.text.is_empty() {
-            return Err(Error::new(ErrorKind::Tag, "a tag needs a name; this one is empty"));
-        }
-        Ok(())
     }
 }
 
@@ -197,7 +277,7 @@ impl TagText {
     /// The tag of this text, which is canonical but for its first character.
     pub fn into_tag(self) -> Tag {
         let mut text = self.text;
-        if text.starts_with(CONSTANT) || text == ROOT {
+        if text.starts_with(MARKS) || text == ROOT {
             text.insert(0, ESCAPE);
         }
         Tag { text: text.into() }
@@ -231,7 +311,7 @@ impl fmt::Debug for Tag {
     }
 }
 
-/// Reads a tag as `Display` writes it. A `\` escapes the `:`, `\`, `=` or `*`
+/// Reads a tag as `Display` writes it. A `\` escapes the `:`, `\`, `=`, `@`, `~` or `*`
 /// after it; any other `\` stands for itself.
 ///
 /// # Errors
@@ -250,11 +330,15 @@ impl FromStr for Tag {
 
 /// Reads a tag as [`FromStr`] does. An empty text gives a tag that no bump accepts.
 ///
-/// Not for a user's input: `*` is the whole cache, and `:` separates. Use [`Tag::new`] there.
+/// Not for a user's input: `*` is the whole cache, `@` and `~` begin raw keys, and `:` separates.
+/// Use [`Tag::new`] there.
 impl From<&str> for Tag {
     fn from(text: &str) -> Self {
         if text == ROOT {
             return Tag::root();
+        }
+        if text.starts_with([FOREIGN, ORIGINAL]) {
+            return Tag { text: text.into() };
         }
         match text.strip_prefix(CONSTANT) {
             Some(rest) => Tag { text: format!("{CONSTANT}{}", canonical(rest)).into() },
@@ -284,142 +368,13 @@ fn canonical(text: &str) -> String {
             canonical.push(character);
             continue;
         }
-        match characters.next_if(|next| matches!(*next, ':' | ESCAPE | CONSTANT | '*')) {
-            Some(escaped @ (CONSTANT | '*')) => canonical.push(escaped),
+        let is_escapable =
+            |next: &char| matches!(*next, ':' | ESCAPE | '*') || MARKS.contains(next);
+        match characters.next_if(is_escapable) {
+            Some(mark) if mark == '*' || MARKS.contains(&mark) => canonical.push(mark),
             Some(escaped) => canonical.extend([ESCAPE, escaped]),
             None => canonical.extend([ESCAPE, ESCAPE]),
         }
     }
     canonical
-}
-
-/// A number of one tag that only ever grows.
-///
-/// ```
-/// # use fragkeys_runtime::Version;
-/// # fn newer(a: Version, b: Version) -> bool { a < b }
-/// # fn number(a: Version) -> u64 { u64::from(a) }
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Version(u64);
-
-impl Version {
-    /// Versions are µs since 1970 times 1,000 plus three random digits. Less
-    /// than this (September 2001) is no clock's number: a foreign `INCR` on a
-    /// tag that was not there gave it.
-    pub(crate) const MIN: u64 = 1_000_000_000_000_000_000;
-    /// What Redis's `INCR` can still count to.
-    pub(crate) const MAX: u64 = i64::MAX as u64;
-
-    /// A version, if the number can be one.
-    pub(crate) fn new(number: u64) -> Option<Self> {
-        (Self::MIN..=Self::MAX).contains(&number).then_some(Version(number))
-    }
-
-    /// Reads decimal ASCII as it stands in Redis; `None` for anything else.
-    #[cfg(feature = "redis")]
-    pub(crate) fn from_ascii(text: &[u8]) -> Option<Self> {
-        if !text.iter().all(u8::is_ascii_digit) {
-            return None;
-        }
-        std::str::from_utf8(text).ok()?.parse().ok().and_then(Version::new)
-    }
-
-    pub(crate) fn to_le_bytes(self) -> [u8; 8] {
-        self.0.to_le_bytes()
-    }
-}
-
-impl From<Version> for u64 {
-    fn from(version: Version) -> u64 {
-        version.0
-    }
-}
-
-impl Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Display::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Debug for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Version({})", self.0)
-    }
-}
-
-/// What a bump did: each tag with its new version; or, inside of a transaction, which tags wait.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bumped {
-    pairs: Vec<(Tag, Version)>,
-    held: Vec<Tag>,
-}
-
-impl Bumped {
-    pub(crate) fn new(tags: Vec<Tag>, versions: Vec<Version>) -> Self {
-        Bumped { pairs: tags.into_iter().zip(versions).collect(), held: Vec::new() }
-    }
-
-    pub(crate) fn held_back(tags: Vec<Tag>) -> Self {
-        Bumped { pairs: Vec::new(), held: tags }
-    }
-
-    /// Both; of a tag in both, the version of this one.
-    pub(crate) fn and(mut self, more: Bumped) -> Self {
-        if self.pairs.is_empty() && self.held.is_empty() {
-            return more;
-        }
-        let is_here: HashSet<Tag> = self.pairs.iter().map(|(tag, _)| tag.clone()).collect();
-        self.pairs.extend(more.pairs.into_iter().filter(|(tag, _)| !is_here.contains(tag)));
-        self.held.extend(more.held);
-        self
-    }
-
-    /// The tags that wait for a commit, and have no new version yet: those of a bump inside of
-    /// [`on_commit`](crate::on_commit).
-    #[must_use]
-    pub fn held(&self) -> &[Tag] {
-        &self.held
-    }
-
-    /// The tags and their new versions, each tag once.
-    pub fn iter(&self) -> std::slice::Iter<'_, (Tag, Version)> {
-        self.pairs.iter()
-    }
-
-    /// The new version of one tag, if it was bumped.
-    #[must_use]
-    pub fn version(&self, tag: &Tag) -> Option<Version> {
-        self.pairs.iter().find(|(bumped, _)| bumped == tag).map(|(_, version)| *version)
-    }
-
-    /// How many tags were bumped.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.pairs.len()
-    }
-
-    /// Was nothing bumped?
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.pairs.is_empty()
-    }
-}
-
-impl IntoIterator for Bumped {
-    type Item = (Tag, Version);
-    type IntoIter = std::vec::IntoIter<(Tag, Version)>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.pairs.into_iter()
-    }
-}
-
-impl<'a> IntoIterator for &'a Bumped {
-    type Item = &'a (Tag, Version);
-    type IntoIter = std::slice::Iter<'a, (Tag, Version)>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.pairs.iter()
-    }
 }

@@ -28,10 +28,14 @@
 //! - [`tagged_cache`]: the attribute and its options.
 //! - [`invalidate!`], [`tag!`] and [`Tag`]: what entries depend on, and how to bump it.
 //! - [`Config`]: Redis or the embedded store, timeouts and bounds, installed at startup.
+//! - [`on_commit`] and [`committing`]: bumps that wait for a transaction.
+//! - [`TaggedModel`](trait@TaggedModel): rows that know their tags; [`models`] lists them, [`mute`]
+//!   silences one.
 //! - [`Cache`] and [`Entry`]: by hand, for what is not a function.
 //! - [`with_cache`]: another cache for one future, in tests and for tenants.
 //! - [`observe`] and [`Cache::stats`]: what the cache did.
 //! - [`Codec`]: how values become bytes.
+//! - [`Tag::foreign`] and [`FragmentedKeys`]: others on the same Redis.
 //!
 //! # What is cached
 //!
@@ -66,25 +70,31 @@
 //! # After the commit
 //!
 //! Bump when the change is committed, not before: a reader in between would store the old
-//! row under the new version, and there it would stay until its timeout.
+//! row under the new version, and there it would stay until its timeout. [`on_commit`] holds
+//! every bump made inside of it until then:
 //!
 //! ```
-//! # use fragkeys::invalidate;
+//! # use fragkeys::{committing, invalidate, on_commit};
 //! # struct Transaction; impl Transaction { async fn commit(self) -> Result<(), std::io::Error> { Ok(()) } }
 //! # async fn update(transaction: Transaction, user_id: u64) -> Result<(), Box<dyn std::error::Error>> {
-//! transaction.commit().await?;
-//! if let Err(error) = invalidate!("User:<user_id>").await {
+//! let update = on_commit(async {
+//!     // … write …
+//!     invalidate!("User:<user_id>").await?;
+//!     committing(transaction.commit()).await?;
+//!     Ok::<_, Box<dyn std::error::Error>>(())
+//! });
+//! let committed = update.report().await?; // or just `.await`
+//! if let Err(error) = committed.bumped {
 //!     // The bump is queued and retried; until it is through, this cache reads and
 //!     // stores nothing that depends on the user. Others may until then.
 //!     eprintln!("{error}");
 //! }
 //! # Ok(()) }
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(update(Transaction, 1)).unwrap();
 //! ```
 //!
 //! A bump is safe from the moment it is first polled: dropped after that, it is done all the
-//! same. A handler that is dropped before (a client hung up while the commit was under way)
-//! never gets there; run a write and its bump in a task of their own, `tokio::spawn`, where
-//! that matters.
+//! same. So is one that is held when [`committing`] begins.
 #![forbid(unsafe_code)]
 
 pub use fragkeys_macros::{TaggedModel, invalidate, tag, tagged_cache};
@@ -94,9 +104,9 @@ pub use fragkeys_runtime::Json;
 pub use fragkeys_runtime::MessagePack;
 pub use fragkeys_runtime::{
     Bincode, Bumped, Cache, CacheCodec, Change, Codec, CodecError, CommitScope, Committed, Config,
-    Entry, Error, ErrorKind, KeyedBy, ModelInfo, OnCommit, Outcome, Stats, Tag, TaggedModel,
-    Version, cache, cache_named, committing, is_muted, is_registered, models, mute, observe,
-    on_commit, register, with_cache,
+    Entry, Error, ErrorKind, FragmentedKeys, KeyedBy, ModelInfo, OnCommit, Outcome, Stats, Tag,
+    TaggedModel, Version, cache, cache_named, committing, is_muted, is_registered, models, mute,
+    observe, on_commit, register, reset_for_tests, with_cache,
 };
 
 #[doc(hidden)]

@@ -13,6 +13,7 @@ mod config;
 mod contract;
 mod examples;
 mod faults;
+mod foreign;
 mod invariants;
 mod round_trips;
 mod runtimes;

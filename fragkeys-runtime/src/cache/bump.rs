@@ -13,7 +13,8 @@ use crate::commit;
 use crate::error::Error;
 use crate::log::{notice, warning};
 use crate::store::Store as _;
-use crate::tag::{Bumped, Tag};
+use crate::tag::Tag;
+use crate::version::Bumped;
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const SLOWEST_RETRY: Duration = Duration::from_secs(1);
@@ -27,7 +28,7 @@ const LAST_WILL: Duration = Duration::from_secs(60);
 pub(crate) async fn bump(caches: Vec<Cache>, tags: Vec<Tag>) -> Result<Bumped, Error> {
     let tags = distinct(tags);
     for tag in &tags {
-        tag.check_versioned()?;
+        tag.check_bumpable()?;
     }
     if tags.is_empty() {
         return Ok(Bumped::default());
@@ -64,12 +65,19 @@ fn distinct(tags: Vec<Tag>) -> Vec<Tag> {
 /// A bump that its store does not have yet. Dropped, it is queued (I6, I8).
 pub(crate) struct Bump {
     cache: Cache,
+    /// Those that were asked for, then their counterparts elsewhere.
     tags: Vec<Tag>,
+    asked: usize,
 }
 
 impl Bump {
-    pub(crate) fn new(cache: Cache, tags: Vec<Tag>) -> Self {
-        Bump { cache, tags }
+    pub(crate) fn new(cache: Cache, mut tags: Vec<Tag>) -> Self {
+        let asked = tags.len();
+        for original in &cache.shared.settings.also_bump {
+            let counterparts = tags[..asked].iter().filter_map(|tag| original.counterpart(tag));
+            tags.extend(counterparts.collect::<Vec<_>>());
+        }
+        Bump { cache, tags: distinct(tags), asked }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -86,11 +94,11 @@ impl Bump {
             Ok(versions) => {
                 queue.settle(&settles);
                 counters.bumped.add_many(self.tags.len());
-                Ok(Bumped::new(std::mem::take(&mut self.tags), versions))
+                Ok(Bumped::new(std::mem::take(&mut self.tags), versions).first(self.asked))
             }
             Err(error) => Err(error.context(format_args!(
                 "bumping {} failed and is queued to be retried",
-                Listed(&self.tags)
+                Listed(&self.tags[..self.asked])
             ))),
         }
     }

@@ -11,7 +11,8 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use super::{Found, Store};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place};
-use crate::tag::{Tag, Version};
+use crate::tag::Tag;
+use crate::version::Version;
 
 /// What an item costs beside its bytes: its place in the table, the list and the heap.
 /// Rounded up from `memory_used` of a full cache, so that the bound errs on the safe side.

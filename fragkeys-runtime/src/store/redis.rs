@@ -12,14 +12,15 @@ use bytes::Bytes;
 use redis::{Pipeline, ServerErrorKind, Value};
 
 use self::link::Links;
-use self::script::{BUMP, SEED, Script};
+use self::script::{BUMP, BUMP_ORIGINAL, SEED, SEED_ORIGINAL, Script};
 use super::memory::{Weight, sized_cache};
 use super::{Found, Store};
 use crate::cache::outliving;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place, version_key};
-use crate::tag::{Tag, Version};
+use crate::tag::{Kind, Tag};
+use crate::version::Version;
 
 mod link;
 mod script;
@@ -76,73 +77,100 @@ impl RedisStore {
         }
     }
 
-    /// Runs a script over tags, `TAGS_PER_RUN` a round trip, and remembers the versions it gives.
-    async fn run(
-        &self,
-        script: &Script,
-        tags: &[Tag],
-        lifetime: Duration,
-        patience: Duration,
-    ) -> Result<Vec<Version>, Error> {
-        let mut versions = Vec::with_capacity(tags.len());
-        for tags in tags.chunks(TAGS_PER_RUN) {
-            let until = Instant::now() + patience;
-            let keys: Vec<_> = tags.iter().map(|tag| version_key(&self.prefix, tag)).collect();
-            let call = script.call(&keys, lifetime);
-            let mut reply = self.one(&call, until).await?;
-            if is_error(&reply, ServerErrorKind::NoScript) {
-                reply = self.one(&script.call_with_source(&keys, lifetime), until).await?;
-            }
-            let given = read_versions(reply)?
-                .into_iter()
-                .collect::<Option<Vec<_>>>()
-                .filter(|given| given.len() == tags.len())
-                .ok_or_else(|| nonsense("something else than versions from a script"))?;
-            self.remember(tags, &given, Some(lifetime));
-            versions.extend(given);
-        }
-        Ok(versions)
-    }
-
     async fn one(&self, pipeline: &Pipeline, until: Instant) -> Result<Value, Error> {
         let mut replies = self.send(pipeline, 1, until).await?;
         replies.next().ok_or_else(|| nonsense("no reply"))
+    }
+
+    /// Runs scripts in one round trip: a text for each tag, with the tag's index.
+    async fn run(&self, jobs: &[Job<'_>], until: Instant) -> Result<Vec<(usize, Bytes)>, Error> {
+        if jobs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys_of = |job: &Job<'_>| -> Vec<String> {
+            job.tags.iter().map(|(_, tag)| version_key(&self.prefix, tag)).collect()
+        };
+        let mut pipeline = Pipeline::with_capacity(jobs.len());
+        for job in jobs {
+            job.script.call(&keys_of(job), job.lifetime, &mut pipeline);
+        }
+        let replies = self.send(&pipeline, jobs.len(), until).await?;
+        let mut texts = Vec::new();
+        for (job, mut reply) in jobs.iter().zip(replies) {
+            if is_error(&reply, ServerErrorKind::NoScript) {
+                let mut pipeline = Pipeline::with_capacity(1);
+                job.script.call_with_source(&keys_of(job), job.lifetime, &mut pipeline);
+                reply = self.one(&pipeline, until).await?;
+            }
+            let given = read_texts(reply)?;
+            if given.len() != job.tags.len() {
+                return Err(nonsense("another number of versions than tags"));
+            }
+            texts.extend(job.tags.iter().map(|(index, _)| *index).zip(given));
+        }
+        Ok(texts)
     }
 
     /// Fills in the versions of tags that Redis does not have, or has something else for.
     async fn complete(
         &self,
         tags: &[Tag],
-        known: Vec<Option<Version>>,
+        mut known: Vec<Option<Version>>,
         lifetime: Duration,
         until: Instant,
     ) -> Result<Vec<Version>, Error> {
-        if known.len() != tags.len() {
-            return Err(nonsense("another number of versions than tags"));
+        let is_missing = |kind| {
+            let missing = tags.iter().enumerate().zip(&known);
+            let missing = missing.filter(|(_, version)| version.is_none()).map(|(tag, _)| tag);
+            missing.filter(move |(_, tag)| tag.kind() == kind)
+        };
+        if let Some((_, tag)) = is_missing(Kind::Foreign).next() {
+            return Err(nobody_wrote(tag));
         }
-        let is_missing =
-            |(tag, version): (&Tag, &Option<Version>)| version.is_none().then(|| tag.clone());
-        let missing: Vec<Tag> = tags.iter().zip(&known).filter_map(is_missing).collect();
-        // All entries depend on the root, which is one tag and the first one.
-        let roots = usize::from(missing.first().is_some_and(Tag::is_root));
-        let (root, others) = missing.split_at(roots);
-        let mut seeded = self.seed(root, self.tag_lifetime.max(lifetime), until).await?;
-        seeded.extend(self.seed(others, lifetime, until).await?);
-        let mut seeded = seeded.into_iter();
-        let versions: Option<Vec<_>> =
-            known.into_iter().map(|version| version.or_else(|| seeded.next())).collect();
+        // All entries depend on the root.
+        let (root, own) = is_missing(Kind::Own).partition(|(_, tag)| tag.is_root());
+        let jobs = [
+            Job { script: &SEED, tags: root, lifetime: self.tag_lifetime.max(lifetime) },
+            Job { script: &SEED, tags: own, lifetime },
+            Job { script: &SEED_ORIGINAL, tags: is_missing(Kind::Original).collect(), lifetime },
+        ];
+        let jobs: Vec<Job<'_>> = jobs.into_iter().filter(|job| !job.tags.is_empty()).collect();
+        for (index, text) in self.run(&jobs, until).await? {
+            let Some(version) = read_version(&tags[index], &text) else {
+                return Err(nobody_wrote(&tags[index]));
+            };
+            known[index] = Some(version);
+        }
+        let versions: Option<Vec<Version>> = known.into_iter().collect();
         let versions = versions.ok_or_else(|| nonsense("fewer versions than tags"))?;
         self.remember(tags, &versions, None);
         Ok(versions)
     }
 
-    async fn seed(
-        &self,
-        tags: &[Tag],
-        lifetime: Duration,
-        until: Instant,
-    ) -> Result<Vec<Version>, Error> {
-        self.run(&SEED, tags, lifetime, until.saturating_duration_since(Instant::now())).await
+    /// Gives each of these tags, which are no more than a run takes, a new version.
+    async fn bump_some(&self, tags: &[Tag], until: Instant) -> Result<Vec<Version>, Error> {
+        let lifetime = self.tag_lifetime;
+        let (original, own) =
+            tags.iter().enumerate().partition(|(_, tag)| tag.kind() == Kind::Original);
+        let jobs = [
+            Job { script: &BUMP, tags: own, lifetime },
+            Job { script: &BUMP_ORIGINAL, tags: original, lifetime },
+        ];
+        let jobs: Vec<Job<'_>> = jobs.into_iter().filter(|job| !job.tags.is_empty()).collect();
+        let mut versions = vec![None; tags.len()];
+        for (index, text) in self.run(&jobs, until).await? {
+            let tag = &tags[index];
+            let Some(stamp) = read_version(tag, &text) else {
+                return Err(nonsense("something else than a version from a script"));
+            };
+            self.remember(std::slice::from_ref(tag), &[stamp], Some(lifetime));
+            versions[index] = match tag.kind() {
+                Kind::Original => Version::of_original(&text),
+                _ => Some(stamp),
+            };
+        }
+        let versions: Option<Vec<Version>> = versions.into_iter().collect();
+        versions.ok_or_else(|| nonsense("fewer versions than tags"))
     }
 
     fn guess(&self, tags: &[Tag]) -> Option<Vec<Version>> {
@@ -167,9 +195,9 @@ impl RedisStore {
     fn short_lived(&self, tags: &[Tag], lifetime: Duration) -> Vec<(Tag, Guess)> {
         let soon = Instant::now() + lifetime / 2;
         let is_short = |guess: &Guess| guess.kept_until < soon;
-        tags.iter()
-            .filter_map(|tag| Some((tag.clone(), self.guesses.get(tag).filter(is_short)?)))
-            .collect()
+        // Whatever stands at others' keys is theirs to keep.
+        let own = tags.iter().filter(|tag| tag.kind() == Kind::Own);
+        own.filter_map(|tag| Some((tag.clone(), self.guesses.get(tag).filter(is_short)?))).collect()
     }
 
     fn version_keys(&self, tags: &[Tag]) -> Vec<String> {
@@ -194,7 +222,7 @@ impl Store for RedisStore {
             pipeline.cmd("GET").arg(&place.key);
         }
         let mut replies = self.send(&pipeline, 1 + usize::from(guess.is_some()), until).await?;
-        let known = read_versions(replies.next().unwrap_or(Value::Nil))?;
+        let known = read_versions(tags, replies.next().unwrap_or(Value::Nil))?;
 
         if let Some((place, guessed)) = guess
             && known.iter().copied().eq(guessed.iter().map(|version| Some(*version)))
@@ -219,12 +247,16 @@ impl Store for RedisStore {
         let until = Instant::now() + patience;
         let mut pipeline = Pipeline::new();
         pipeline.cmd("MGET").arg(self.version_keys(tags));
-        let known = read_versions(self.one(&pipeline, until).await?)?;
+        let known = read_versions(tags, self.one(&pipeline, until).await?)?;
         self.complete(tags, known, lifetime, until).await
     }
 
     async fn bump(&self, tags: &[Tag], patience: Duration) -> Result<Vec<Version>, Error> {
-        self.run(&BUMP, tags, self.tag_lifetime, patience).await
+        let mut versions = Vec::with_capacity(tags.len());
+        for tags in tags.chunks(TAGS_PER_RUN) {
+            versions.extend(self.bump_some(tags, Instant::now() + patience).await?);
+        }
+        Ok(versions)
     }
 
     async fn put(
@@ -266,19 +298,42 @@ impl Store for RedisStore {
     }
 }
 
+/// A script to run over tags, each with its index in the list that it comes from.
+struct Job<'a> {
+    script: &'static Script,
+    tags: Vec<(usize, &'a Tag)>,
+    /// How long Redis is to keep what the script writes.
+    lifetime: Duration,
+}
+
 /// One version a tag; `None` where Redis has none, or something that is none (a
 /// stranger's text, a list, a number that no clock gave).
-fn read_versions(reply: Value) -> Result<Vec<Option<Version>>, Error> {
+fn read_versions(tags: &[Tag], reply: Value) -> Result<Vec<Option<Version>>, Error> {
+    let texts = read_texts(reply)?;
+    if texts.len() != tags.len() {
+        return Err(nonsense("another number of versions than tags"));
+    }
+    Ok(tags.iter().zip(texts).map(|(tag, text)| read_version(tag, &text)).collect())
+}
+
+/// Of tags of others, what stands for the text at their key.
+fn read_version(tag: &Tag, text: &[u8]) -> Option<Version> {
+    match tag.kind() {
+        Kind::Own | Kind::Constant => Version::from_ascii(text),
+        Kind::Foreign | Kind::Original => (!text.is_empty()).then(|| Version::stamp(text)),
+    }
+}
+
+/// What Redis has at some keys; empty where it has nothing, or no text.
+fn read_texts(reply: Value) -> Result<Vec<Bytes>, Error> {
     let Value::Array(values) = reply else {
         return Err(refusal(reply));
     };
-    Ok(values
-        .into_iter()
-        .map(|value| match value {
-            Value::BulkString(text) => Version::from_ascii(&text),
-            _ => None,
-        })
-        .collect())
+    let text = |value| match value {
+        Value::BulkString(text) => text.into(),
+        _ => Bytes::new(),
+    };
+    Ok(values.into_iter().map(text).collect())
 }
 
 /// An entry's bytes. A key that holds no string is a stranger's, and our next `SET` replaces it.
@@ -316,6 +371,14 @@ fn refusal(reply: Value) -> Error {
         _ => "see the server's log",
     };
     Error::new(ErrorKind::Refused, format!("Redis refused ({}): {hint}", error.code()))
+}
+
+fn nobody_wrote(tag: &Tag) -> Error {
+    let message = format!(
+        "there is no text at the key of `{tag}`, so there is no telling when it changes: \
+         what depends on it is cached once its owner has written one"
+    );
+    Error::new(ErrorKind::Tag, message)
 }
 
 fn nonsense(what: &'static str) -> Error {

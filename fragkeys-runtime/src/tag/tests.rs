@@ -37,16 +37,3 @@ fn one_tag_has_one_text_however_it_is_written() {
         assert_eq!(canonical.parse::<Tag>().unwrap(), tag);
     }
 }
-
-#[test]
-fn versions_are_numbers_that_a_clock_gives() {
-    assert_eq!(Version::new(1), None);
-    assert_eq!(Version::new(u64::MAX), None);
-    assert!(Version::new(Version::MIN) < Version::new(Version::MAX));
-    #[cfg(feature = "redis")]
-    for text in
-        ["", "1", "-1795396799063214000", "+795396799063214000", "1795396799063214000 ", "x"]
-    {
-        assert_eq!(Version::from_ascii(text.as_bytes()), None, "{text}");
-    }
-}

@@ -7,17 +7,24 @@ use serde_json::{Value, json};
 pub(super) struct Client {
     address: String,
     agent: ureq::Agent,
+    /// For requests with a body, each on a connection of its own: a server that answers before
+    /// it has read all of the body closes the connection, perhaps as the next request is sent.
+    once: ureq::Agent,
 }
 
 impl Client {
     pub(super) fn new(address: &str) -> Self {
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(30)))
-            .proxy(None)
-            .build()
-            .new_agent();
-        Client { address: address.to_owned(), agent }
+        let config = || {
+            ureq::Agent::config_builder()
+                .http_status_as_error(false)
+                .timeout_global(Some(Duration::from_secs(30)))
+                .proxy(None)
+        };
+        Client {
+            address: address.to_owned(),
+            agent: config().build().new_agent(),
+            once: config().max_idle_connections(0).build().new_agent(),
+        }
     }
 
     pub(super) fn get(&self, path: &str) -> Answer {
@@ -25,16 +32,16 @@ impl Client {
     }
 
     pub(super) fn post(&self, path: &str, body: &Value) -> Answer {
-        Answer::from(self.agent.post(self.url(path)).send_json(body).unwrap())
+        Answer::from(self.once.post(self.url(path)).send_json(body).unwrap())
     }
 
     pub(super) fn post_text(&self, path: &str, kind: &str, body: &str) -> Answer {
-        let request = self.agent.post(self.url(path)).header("content-type", kind);
+        let request = self.once.post(self.url(path)).header("content-type", kind);
         Answer::from(request.send(body).unwrap())
     }
 
     pub(super) fn patch(&self, path: &str, body: &Value) -> Answer {
-        Answer::from(self.agent.patch(self.url(path)).send_json(body).unwrap())
+        Answer::from(self.once.patch(self.url(path)).send_json(body).unwrap())
     }
 
     pub(super) fn delete(&self, path: &str) -> Answer {

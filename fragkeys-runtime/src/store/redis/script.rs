@@ -1,4 +1,5 @@
-//! The two scripts that give versions. Redis runs each as one step, so no bump is lost.
+//! The scripts that give versions: two for tags of our own, and two for those of the Python
+//! original. Redis runs each as one step, so no bump is lost.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -51,8 +52,47 @@ end
 return versions
 ";
 
-pub(super) static BUMP: LazyLock<Script> = LazyLock::new(|| Script::new(BUMP_EACH));
-pub(super) static SEED: LazyLock<Script> = LazyLock::new(|| Script::new(SEED_EACH));
+/// The original counts milliseconds, as the text of a Python number; in Django's cache inside of a
+/// pickle, so its digits are searched for. Whole numbers are what all of its stores can read.
+const PRELUDE_OF_ORIGINAL: &str = r"
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local versions = {}
+local function text_at(key)
+    local text = redis.pcall('GET', key)
+    if type(text) == 'string' then return text end
+end
+";
+
+/// Above what is there, as far as that is a number of milliseconds.
+const BUMP_EACH_OF_ORIGINAL: &str = r"
+for i, key in ipairs(KEYS) do
+    local version = now
+    local digits = string.match(text_at(key) or '', '%d%d%d%d%d%d%d%d%d%d%d%d+')
+    if digits and #digits < 16 and tonumber(digits) >= now then
+        version = tonumber(digits) + 1
+    end
+    versions[i] = string.format('%.0f', version)
+    redis.call('SET', key, versions[i], 'PX', ARGV[1])
+end
+return versions
+";
+
+/// Only where there is nothing: what is not a text is somebody else's.
+const SEED_EACH_OF_ORIGINAL: &str = r"
+for i, key in ipairs(KEYS) do
+    redis.call('SET', key, string.format('%.0f', now), 'PX', ARGV[1], 'NX')
+    versions[i] = text_at(key) or ''
+end
+return versions
+";
+
+pub(super) static BUMP: LazyLock<Script> = LazyLock::new(|| Script::new(PRELUDE, BUMP_EACH));
+pub(super) static SEED: LazyLock<Script> = LazyLock::new(|| Script::new(PRELUDE, SEED_EACH));
+pub(super) static BUMP_ORIGINAL: LazyLock<Script> =
+    LazyLock::new(|| Script::new(PRELUDE_OF_ORIGINAL, BUMP_EACH_OF_ORIGINAL));
+pub(super) static SEED_ORIGINAL: LazyLock<Script> =
+    LazyLock::new(|| Script::new(PRELUDE_OF_ORIGINAL, SEED_EACH_OF_ORIGINAL));
 
 /// A script, its source and its name in Redis.
 pub(super) struct Script {
@@ -61,30 +101,33 @@ pub(super) struct Script {
 }
 
 impl Script {
-    fn new(body: &str) -> Self {
-        let source = format!("{PRELUDE}{body}");
+    fn new(prelude: &str, body: &str) -> Self {
+        let source = format!("{prelude}{body}");
         let sha = redis::Script::new(&source).get_hash().to_owned();
         Script { source, sha }
     }
 
     /// A call by name; Redis answers NOSCRIPT where it does not know it (any more).
-    pub(super) fn call(&self, keys: &[String], lifetime: Duration) -> Pipeline {
-        call("EVALSHA", &self.sha, keys, lifetime)
+    pub(super) fn call(&self, keys: &[String], lifetime: Duration, pipeline: &mut Pipeline) {
+        call("EVALSHA", &self.sha, keys, lifetime, pipeline);
     }
 
     /// A call that also teaches Redis the script.
-    pub(super) fn call_with_source(&self, keys: &[String], lifetime: Duration) -> Pipeline {
-        call("EVAL", &self.source, keys, lifetime)
+    pub(super) fn call_with_source(
+        &self,
+        keys: &[String],
+        lifetime: Duration,
+        pipeline: &mut Pipeline,
+    ) {
+        call("EVAL", &self.source, keys, lifetime, pipeline);
     }
 }
 
-fn call(command: &str, script: &str, keys: &[String], lifetime: Duration) -> Pipeline {
+fn call(command: &str, script: &str, keys: &[String], lifetime: Duration, pipeline: &mut Pipeline) {
     // Two clocks may show the same microsecond (a restart, a failover); three random
     // digits keep the versions apart. Redis's own `random` is the same in every run.
     let digits = format!("{:03}", fastrand::u16(..1_000));
-    let mut pipeline = Pipeline::with_capacity(1);
     pipeline.cmd(command).arg(script).arg(keys.len()).arg(keys).arg(millis(lifetime)).arg(digits);
-    pipeline
 }
 
 /// For `PX`, which takes no zero.

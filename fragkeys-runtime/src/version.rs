@@ -1,0 +1,159 @@
+//! Versions, and what a bump says of them.
+
+use std::collections::HashSet;
+use std::fmt::{self, Display};
+
+use crate::tag::Tag;
+
+#[cfg(test)]
+mod tests;
+
+/// A number of one tag that only ever grows. (Of a tag of the Python original, its milliseconds.)
+///
+/// ```
+/// # use fragkeys_runtime::Version;
+/// # fn newer(a: Version, b: Version) -> bool { a < b }
+/// # fn number(a: Version) -> u64 { u64::from(a) }
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(u64);
+
+impl Version {
+    /// Versions are µs since 1970 times 1,000 plus three random digits. Less
+    /// than this (September 2001) is no clock's number: a foreign `INCR` on a
+    /// tag that was not there gave it.
+    pub(crate) const MIN: u64 = 1_000_000_000_000_000_000;
+    /// What Redis's `INCR` can still count to.
+    pub(crate) const MAX: u64 = i64::MAX as u64;
+
+    /// A version, if the number can be one.
+    pub(crate) fn new(number: u64) -> Option<Self> {
+        (Self::MIN..=Self::MAX).contains(&number).then_some(Version(number))
+    }
+
+    /// Reads decimal ASCII as it stands in Redis; `None` for anything else.
+    #[cfg(feature = "redis")]
+    pub(crate) fn from_ascii(text: &[u8]) -> Option<Self> {
+        if !text.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        std::str::from_utf8(text).ok()?.parse().ok().and_then(Version::new)
+    }
+
+    /// Stands for the bytes at somebody else's key, to be compared with others of its kind. Two
+    /// texts have one stamp with a chance of 2⁻⁶⁴; who writes that key could as well leave it alone.
+    #[cfg(feature = "redis")]
+    pub(crate) fn stamp(bytes: &[u8]) -> Self {
+        Version(xxhash_rust::xxh3::xxh3_64(bytes))
+    }
+
+    /// A version as the Python original counts: milliseconds since 1970.
+    #[cfg(feature = "redis")]
+    pub(crate) fn of_original(text: &[u8]) -> Option<Self> {
+        std::str::from_utf8(text).ok()?.parse().ok().map(Version)
+    }
+
+    pub(crate) fn to_le_bytes(self) -> [u8; 8] {
+        self.0.to_le_bytes()
+    }
+}
+
+impl From<Version> for u64 {
+    fn from(version: Version) -> u64 {
+        version.0
+    }
+}
+
+impl Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({})", self.0)
+    }
+}
+
+/// What a bump did: each tag with its new version; or, inside of a transaction, which tags wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bumped {
+    pairs: Vec<(Tag, Version)>,
+    held: Vec<Tag>,
+}
+
+impl Bumped {
+    pub(crate) fn new(tags: Vec<Tag>, versions: Vec<Version>) -> Self {
+        Bumped { pairs: tags.into_iter().zip(versions).collect(), held: Vec::new() }
+    }
+
+    /// Only the first of these.
+    pub(crate) fn first(mut self, number: usize) -> Self {
+        self.pairs.truncate(number);
+        self
+    }
+
+    pub(crate) fn held_back(tags: Vec<Tag>) -> Self {
+        Bumped { pairs: Vec::new(), held: tags }
+    }
+
+    /// Both; of a tag in both, the version of this one.
+    pub(crate) fn and(mut self, more: Bumped) -> Self {
+        if self.pairs.is_empty() && self.held.is_empty() {
+            return more;
+        }
+        let is_here: HashSet<Tag> = self.pairs.iter().map(|(tag, _)| tag.clone()).collect();
+        self.pairs.extend(more.pairs.into_iter().filter(|(tag, _)| !is_here.contains(tag)));
+        self.held.extend(more.held);
+        self
+    }
+
+    /// The tags that wait for a commit, and have no new version yet: those of a bump inside of
+    /// [`on_commit`](crate::on_commit).
+    #[must_use]
+    pub fn held(&self) -> &[Tag] {
+        &self.held
+    }
+
+    /// The tags and their new versions, each tag once.
+    pub fn iter(&self) -> std::slice::Iter<'_, (Tag, Version)> {
+        self.pairs.iter()
+    }
+
+    /// The new version of one tag, if it was bumped.
+    #[must_use]
+    pub fn version(&self, tag: &Tag) -> Option<Version> {
+        self.pairs.iter().find(|(bumped, _)| bumped == tag).map(|(_, version)| *version)
+    }
+
+    /// How many tags were bumped.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// Was nothing bumped?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+}
+
+impl IntoIterator for Bumped {
+    type Item = (Tag, Version);
+    type IntoIter = std::vec::IntoIter<(Tag, Version)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.pairs.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Bumped {
+    type Item = &'a (Tag, Version);
+    type IntoIter = std::slice::Iter<'a, (Tag, Version)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.pairs.iter()
+    }
+}
