@@ -6,6 +6,7 @@
     reason = "also outside of test functions, this is all tests"
 )]
 
+mod bookshop;
 mod client;
 mod faults;
 mod quickstart;
@@ -22,6 +23,7 @@ use serde_json::Value;
 struct Programs {
     quickstart: PathBuf,
     service: PathBuf,
+    bookshop: PathBuf,
 }
 
 /// Built once in a run of the tests, where the tests themselves were built. As a part of
@@ -41,7 +43,8 @@ fn programs() -> &'static Programs {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let built = Command::new(env!("CARGO"))
             .args(["build", "--workspace", "--all-features", "--bin", "quickstart"])
-            .args(["--bin", "service", "--message-format=json-render-diagnostics"])
+            .args(["--bin", "service", "--bin", "bookshop"])
+            .arg("--message-format=json-render-diagnostics")
             .args(["--profile", profile, "--target-dir"])
             .arg(target)
             .current_dir(workspace)
@@ -54,6 +57,7 @@ fn programs() -> &'static Programs {
         Programs {
             quickstart: executable(&messages, "quickstart"),
             service: executable(&messages, "service"),
+            bookshop: executable(&messages, "bookshop"),
         }
     })
 }
