@@ -25,6 +25,8 @@ impl ToTokens for Model {
         let scope_texts = self.scopes.iter().map(TagSource::text);
         tokens.extend(quote! {
             #[automatically_derived]
+            // A template without placeholders is a closure that does nothing but return.
+            #[allow(clippy::redundant_closure_call)]
             impl #generics ::fragkeys::TaggedModel for #model #arguments #bounds {
                 const TAG_NAME: &'static str = #name;
 

@@ -10,6 +10,7 @@ mod entity;
 mod faults;
 mod hooks;
 mod interleaving;
+mod nested;
 mod statements;
 mod support;
 mod transactions;
