@@ -4,6 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::parse::ParseStream;
+use syn::spanned::Spanned as _;
 use syn::{
     Attribute, Data, DeriveInput, Expr, ExprField, ExprLit, ExprPath, ExprTuple, Fields, Index,
     Lit, LitStr, Member, Meta,
@@ -49,8 +50,8 @@ impl OptionSet for Options {
 }
 
 /// A model that is valid.
-struct Model {
-    input: DeriveInput,
+struct Model<'a> {
+    input: &'a DeriveInput,
     /// The name of its rows' tags.
     name: LitStr,
     /// Fields of `self`, and paths into them.
@@ -69,29 +70,41 @@ struct FieldPath {
 
 pub(crate) fn derive(tokens: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
-    let input = mistakes.keep(syn::parse2::<DeriveInput>(tokens));
-    let model = input.and_then(|input| Model::new(input, &mut mistakes));
+    let Some(input) = mistakes.keep(syn::parse2::<DeriveInput>(tokens)) else {
+        return mistakes.unless_any(None).unwrap_or_else(|errors| errors);
+    };
+    let model = Model::new(&input, &mut mistakes);
     match mistakes.unless_any(model) {
         Ok(model) => model.into_token_stream(),
-        Err(errors) => errors,
+        Err(mut errors) => {
+            errors.extend(expand::fallback(&input));
+            errors
+        }
     }
 }
 
-impl Model {
-    fn new(input: DeriveInput, mistakes: &mut Mistakes) -> Option<Model> {
+impl<'a> Model<'a> {
+    fn new(input: &'a DeriveInput, mistakes: &mut Mistakes) -> Option<Model<'a>> {
         let options = options(&input.attrs, mistakes);
         let Data::Struct(data) = &input.data else {
-            let message = "only a struct can be a model: it needs a key to be told by";
+            let message = "only a struct can be a model: its key and scopes are fields";
             mistakes.at(&input.ident, message);
             return None;
         };
+        for attribute in data.fields.iter().flat_map(|field| ours(&field.attrs)) {
+            let message = "`tagged_model` stands on the struct and not on a field, as in \
+                           `#[tagged_model(key = id)]`";
+            mistakes.at(attribute, message);
+        }
         let fields = FieldNames::of(&input.ident, &data.fields);
         let name = match options.name {
-            Some(written) => mistakes.keep(name::<Options>("name", written)),
+            Some(written) => mistakes.keep(model_name(written)),
             None => Some(LitStr::new(&input.ident.unraw().to_string(), input.ident.span())),
         };
         let key = match options.key {
             Some(written) => fields.key(written, mistakes),
+            // Of options that could not be read, the mistake in them says enough.
+            None if !mistakes.is_empty() => None,
             None => fields.default_key(mistakes),
         };
         let scopes = options.scopes.map(|written| fields.scopes(written, mistakes));
@@ -113,8 +126,12 @@ impl Model {
     }
 }
 
+fn ours(attributes: &[Attribute]) -> impl Iterator<Item = &Attribute> {
+    attributes.iter().filter(|attribute| attribute.path().is_ident("tagged_model"))
+}
+
 fn options(attributes: &[Attribute], mistakes: &mut Mistakes) -> Options {
-    let mut ours = attributes.iter().filter(|attribute| attribute.path().is_ident("tagged_model"));
+    let mut ours = ours(attributes);
     let first = ours.next();
     for second in ours {
         mistakes.at(second, "`tagged_model` is given twice; write all options in one");
@@ -123,18 +140,31 @@ fn options(attributes: &[Attribute], mistakes: &mut Mistakes) -> Options {
         None => Options::default(),
         Some(Meta::List(list)) => parse(list.tokens.clone(), mistakes),
         Some(other) => {
-            let message =
-                format!("write options in parentheses, as in `#[tagged_model({})]`", "key = id");
+            let message = "write options in parentheses, as in `#[tagged_model(key = id)]`";
             mistakes.at(other, message);
             Options::default()
         }
     }
 }
 
+/// The rows' tags are this and the key. Somebody may take it for a template of them.
+fn model_name(written: Expr) -> syn::Result<LitStr> {
+    let name = name::<Options>("name", written)?;
+    if name.value().contains(['<', '{']) {
+        let message = format!(
+            "`name` is not a template: a row's tag is this name and then its `key`; write {}",
+            example::<Options>("name")
+        );
+        return Err(syn::Error::new(name.span(), message));
+    }
+    Ok(name)
+}
+
 /// What is surely no function of the row; the rest is checked by its type.
 fn event(option: &str, written: Option<Expr>, parameters: usize) -> syn::Result<Option<Expr>> {
+    let written = written.map(ungrouped);
     let problem = match &written {
-        Some(Expr::Lit(literal)) => literal as &dyn ToTokens,
+        Some(literal @ (Expr::Lit(_) | Expr::Array(_))) => literal as &dyn ToTokens,
         Some(Expr::Closure(closure)) if closure.inputs.len() != parameters => closure,
         _ => return Ok(written),
     };
@@ -156,13 +186,13 @@ impl FieldNames {
     }
 
     fn default_key(&self, mistakes: &mut Mistakes) -> Option<Vec<FieldPath>> {
-        let id = Member::Named(Ident::new("id", self.model.span()));
-        if self.names.contains(&id) {
-            return Some(vec![FieldPath { members: vec![id], span: self.model.span() }]);
+        if let Some(id) = self.names.iter().find(|name| text(name) == "id") {
+            return Some(vec![FieldPath { members: vec![id.clone()], span: id.span() }]);
         }
+        let example = self.names.first().map_or_else(|| "..".to_owned(), text);
         let message = format!(
-            "which field is the key of `{}`? There is no `id`: write `#[tagged_model(key = ..)]`, \
-             and for a key of several `key = (tenant, number)`",
+            "which field is the key of `{}`? There is no `id`: say it, as in \
+             `#[tagged_model(key = {example})]`, and for a key of several `key = (tenant, number)`",
             self.model
         );
         mistakes.at(&self.model, message);
@@ -187,10 +217,8 @@ impl FieldNames {
 
     fn field_path(&self, written: Expr, mistakes: &mut Mistakes) -> Option<FieldPath> {
         let Some(path) = FieldPath::of(&ungrouped(written.clone())) else {
-            let message = format!(
-                "`key` takes a field or a tuple of fields, as in {}",
-                example::<Options>("key")
-            );
+            let message = "`key` takes a field, as in `key = id`, or for a key of several a tuple \
+                           of fields, as in `key = (tenant, number)`";
             mistakes.at(written, message);
             return None;
         };
@@ -213,11 +241,11 @@ impl FieldNames {
     }
 
     fn check(&self, field: &Member, span: Span, mistakes: &mut Mistakes) {
-        if self.names.contains(field) {
-            return;
-        }
         let names: Vec<String> = self.names.iter().map(text).collect();
         let field = text(field);
+        if names.contains(&field) {
+            return;
+        }
         let hint = did_you_mean(&field, &names).unwrap_or_else(|| match names.as_slice() {
             [] => "it has none".to_owned(),
             names => format!("its fields are {}", list(names)),
@@ -228,7 +256,6 @@ impl FieldNames {
 
 impl FieldPath {
     fn of(written: &Expr) -> Option<FieldPath> {
-        use syn::spanned::Spanned as _;
         let span = written.span();
         let members = match written {
             Expr::Path(ExprPath { attrs, qself: None, path }) if attrs.is_empty() => {

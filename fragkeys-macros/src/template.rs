@@ -55,7 +55,7 @@ impl Template {
     /// error about one points there.
     pub(crate) fn to_tag(&self) -> TokenStream {
         let span = self.literal.span();
-        let parts = self.parts(|Placeholder { root, members }| {
+        let parts = self.parts(span, |Placeholder { root, members }| {
             quote_spanned! {span=>
                 ::fragkeys::__private::placeholder(&mut __fragkeys_text, &#root #(.#members)*);
             }
@@ -70,36 +70,52 @@ impl Template {
     /// An expression of type `Option<Tag>`, in a method of a model: placeholders are fields, and
     /// there is no such tag if one of them is `None`.
     pub(crate) fn to_tag_of_model(&self) -> TokenStream {
-        let span = self.literal.span();
-        let parts = self.parts(|Placeholder { root, members }| {
-            let this = (root != "self").then(|| quote_spanned!(span=> self.));
-            append(&quote_spanned!(span=> #this #root #(.#members)*), span)
+        let span = generated_at(self.literal.span());
+        let parts = self.parts(span, |Placeholder { root, members }| {
+            let root = (root != "self").then_some(root);
+            append(
+                root.into_iter().map(|root| Member::Named(root.clone())).chain(members.clone()),
+                span,
+            )
         });
         let empty = quote_spanned!(span=> ::core::default::Default::default());
         tag_of_model(&empty, &parts, span)
     }
 
-    fn parts(&self, placeholder: impl Fn(&Placeholder) -> TokenStream) -> TokenStream {
-        let span = self.literal.span();
+    fn parts(&self, span: Span, placeholder: impl Fn(&Placeholder) -> TokenStream) -> TokenStream {
         let part = |part: &Part| match part {
-            Part::Text(text) => quote_spanned!(span=> __fragkeys_text.literal(#text);),
+            Part::Text(text) => literal(text, span),
             Part::Placeholder(path) => placeholder(path),
         };
         self.parts.iter().map(part).collect()
     }
 }
 
+/// The place of what was written, and the names and lints of generated code: a `self` that
+/// `macro_rules!` brought along would be another one.
+pub(crate) fn generated_at(written: Span) -> Span {
+    written.resolved_at(Span::call_site())
+}
+
+/// Appends literal text to that of a tag.
+pub(crate) fn literal(text: &str, span: Span) -> TokenStream {
+    quote_spanned!(span=> ::fragkeys::__private::TagText::literal(&mut __fragkeys_text, #text);)
+}
+
 /// Appends a field's value to the text of a model's tag.
-pub(crate) fn append(field: &TokenStream, span: Span) -> TokenStream {
-    quote_spanned!(span=> ::fragkeys::__private::ModelPart(&#field).append(&mut __fragkeys_text)?;)
+pub(crate) fn append(path: impl Iterator<Item = Member>, span: Span) -> TokenStream {
+    quote_spanned! {span=>
+        ::fragkeys::__private::placeholder(
+            &mut __fragkeys_text,
+            ::fragkeys::__private::Field::new(&self #(.#path)*).in_tag()?,
+        );
+    }
 }
 
 /// An expression of type `Option<Tag>`.
 pub(crate) fn tag_of_model(begin: &TokenStream, parts: &TokenStream, span: Span) -> TokenStream {
     quote_spanned! {span=>
         (|| {
-            #[allow(unused_imports)]
-            use ::fragkeys::__private::PartOfAnythingElse as _;
             let mut __fragkeys_text: ::fragkeys::__private::TagText = #begin;
             #parts
             ::core::option::Option::Some(__fragkeys_text.into_tag())

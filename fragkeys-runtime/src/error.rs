@@ -27,6 +27,8 @@ pub enum ErrorKind {
     NotInstalled,
     /// A text is not a tag, or a tag cannot be used in this place.
     Tag,
+    /// A key ring does not define what was asked of it.
+    KeyRing,
     /// The store cannot be reached.
     Unreachable,
     /// The store did not answer within `operation_timeout`.

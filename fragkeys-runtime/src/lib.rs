@@ -18,6 +18,7 @@ mod error;
 mod fragmented_keys;
 mod global;
 mod key;
+mod key_ring;
 mod log;
 mod model;
 mod outcome;
@@ -47,8 +48,10 @@ pub use entry::Entry;
 pub use error::{Error, ErrorKind};
 pub use fragmented_keys::FragmentedKeys;
 pub use global::{cache, cache_named, reset_for_tests, with_cache};
+pub use key_ring::{KeyRing, RingTag};
 pub use model::{
-    Change, KeyedBy, ModelInfo, TaggedModel, is_muted, is_registered, models, mute, register,
+    Bumping, Change, KeyedBy, ModelInfo, Muted, TaggedModel, is_muted, is_registered, models, mute,
+    register,
 };
 pub use outcome::{Outcome, observe};
 pub use stats::Stats;

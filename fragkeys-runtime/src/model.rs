@@ -1,7 +1,11 @@
 //! Models: rows that know their tags, so that nobody has to remember them at each write.
 
 use std::any::TypeId;
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
 
 use crate::cache::bump::bump;
 use crate::error::Error;
@@ -19,7 +23,8 @@ pub use registry::{ModelInfo, Registered, is_registered, models, register};
 /// that functions use, waits inside of [`on_commit`](crate::on_commit), and does nothing inside
 /// of [`mute`].
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no model: it has no tags",
+    message = "`{Self}` is not a model: it has no tags",
+    label = "not a model",
     note = "derive it: `#[derive(fragkeys::TaggedModel)]`"
 )]
 pub trait TaggedModel: Sized {
@@ -54,13 +59,27 @@ pub trait TaggedModel: Sized {
         self.tags()
     }
 
+    /// The tag of the row with this key: what [`tag`](Self::tag) gives of the row itself.
+    ///
+    /// ```
+    /// # use fragkeys::{Tag, TaggedModel};
+    /// # #[derive(TaggedModel)] struct Donation { id: u64 }
+    /// assert_eq!(Donation::key_tag(42), Tag::new("Donation", 42));
+    /// ```
+    fn key_tag<K>(key: K) -> Tag
+    where
+        Self: KeyedBy<K>,
+    {
+        Self::tag_of_key(key)
+    }
+
     /// Bumps [`tags`](Self::tags), in one round trip.
     ///
     /// # Errors
     ///
     /// As [`Cache::invalidate`](crate::Cache::invalidate); so do all that bump.
-    fn invalidate(&self) -> impl Future<Output = Result<Bumped, Error>> + Send + use<Self> {
-        bump_model::<Self>(self.tags())
+    fn invalidate(&self) -> Bumping {
+        Bumping::new::<Self>(self.tags())
     }
 
     /// Bumps what [`on_create`](Self::on_create) says.
@@ -68,8 +87,8 @@ pub trait TaggedModel: Sized {
     /// # Errors
     ///
     /// As [`invalidate`](Self::invalidate).
-    fn created(&self) -> impl Future<Output = Result<Bumped, Error>> + Send + use<Self> {
-        bump_model::<Self>(self.on_create())
+    fn created(&self) -> Bumping {
+        Bumping::new::<Self>(self.on_create())
     }
 
     /// Bumps what [`on_update`](Self::on_update) says.
@@ -77,11 +96,8 @@ pub trait TaggedModel: Sized {
     /// # Errors
     ///
     /// As [`invalidate`](Self::invalidate).
-    fn updated(
-        &self,
-        change: &Change<'_, Self>,
-    ) -> impl Future<Output = Result<Bumped, Error>> + Send + use<Self> {
-        bump_model::<Self>(self.on_update(change))
+    fn updated(&self, change: &Change<'_, Self>) -> Bumping {
+        Bumping::new::<Self>(self.on_update(change))
     }
 
     /// Bumps what [`on_delete`](Self::on_delete) says.
@@ -89,8 +105,8 @@ pub trait TaggedModel: Sized {
     /// # Errors
     ///
     /// As [`invalidate`](Self::invalidate).
-    fn deleted(&self) -> impl Future<Output = Result<Bumped, Error>> + Send + use<Self> {
-        bump_model::<Self>(self.on_delete())
+    fn deleted(&self) -> Bumping {
+        Bumping::new::<Self>(self.on_delete())
     }
 
     /// Bumps the row of a key, and none of its scopes: they are in the row, which is not at hand.
@@ -98,9 +114,7 @@ pub trait TaggedModel: Sized {
     /// # Errors
     ///
     /// As [`invalidate`](Self::invalidate).
-    fn invalidate_key<K>(
-        key: K,
-    ) -> impl Future<Output = Result<Bumped, Error>> + Send + use<Self, K>
+    fn invalidate_key<K>(key: K) -> Bumping
     where
         Self: KeyedBy<K>,
     {
@@ -112,14 +126,12 @@ pub trait TaggedModel: Sized {
     /// # Errors
     ///
     /// As [`invalidate`](Self::invalidate).
-    fn invalidate_keys<K, I>(
-        keys: I,
-    ) -> impl Future<Output = Result<Bumped, Error>> + Send + use<Self, K, I>
+    fn invalidate_keys<K, I>(keys: I) -> Bumping
     where
         Self: KeyedBy<K>,
         I: IntoIterator<Item = K>,
     {
-        bump_model::<Self>(keys.into_iter().map(Self::key_tag).collect())
+        Bumping::new::<Self>(keys.into_iter().map(Self::tag_of_key).collect())
     }
 
     /// Bumps all rows of one scope: `Donation::invalidate_scope("org", 7)` bumps
@@ -128,15 +140,12 @@ pub trait TaggedModel: Sized {
     /// # Errors
     ///
     /// As [`invalidate`](Self::invalidate).
-    fn invalidate_scope<S, D>(
-        scope: S,
-        instance: D,
-    ) -> impl Future<Output = Result<Bumped, Error>> + Send + use<Self, S, D>
+    fn invalidate_scope<S, D>(scope: S, instance: D) -> Bumping
     where
         S: Into<String>,
         D: Display,
     {
-        bump_model::<Self>(vec![Tag::scoped(Self::TAG_NAME, scope, instance)])
+        Bumping::new::<Self>(vec![Tag::scoped(Self::TAG_NAME, scope, instance)])
     }
 
     /// Bumps keys and scopes after a bulk write, in one round trip.
@@ -153,10 +162,7 @@ pub trait TaggedModel: Sized {
     /// # Errors
     ///
     /// As [`invalidate`](Self::invalidate).
-    fn invalidate_bulk<K, I, S, D, J>(
-        keys: I,
-        scopes: J,
-    ) -> impl Future<Output = Result<Bumped, Error>> + Send + use<Self, K, I, S, D, J>
+    fn invalidate_bulk<K, I, S, D, J>(keys: I, scopes: J) -> Bumping
     where
         Self: KeyedBy<K>,
         I: IntoIterator<Item = K>,
@@ -165,12 +171,12 @@ pub trait TaggedModel: Sized {
         J: IntoIterator<Item = (S, D)>,
     {
         let scope = |(scope, instance)| Tag::scoped(Self::TAG_NAME, scope, instance);
-        let keys = keys.into_iter().map(Self::key_tag);
-        bump_model::<Self>(keys.chain(scopes.into_iter().map(scope)).collect())
+        let keys = keys.into_iter().map(Self::tag_of_key);
+        Bumping::new::<Self>(keys.chain(scopes.into_iter().map(scope)).collect())
     }
 
     /// Runs a future in which this model bumps nothing; see [`mute`].
-    fn mute<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    fn mute<F: Future>(future: F) -> Muted<F> {
         mute::<Self, F>(future)
     }
 
@@ -183,14 +189,9 @@ pub trait TaggedModel: Sized {
 
 /// A model whose key can be given as a `K`: anything `Display`, or a tuple of such for a key of
 /// several columns.
-#[diagnostic::on_unimplemented(
-    message = "`{K}` is no key of `{Self}`",
-    label = "not a key of this model",
-    note = "a key is a value that is `Display`; for a model with a key of several columns, a tuple of as many"
-)]
 pub trait KeyedBy<K> {
-    /// The tag of the row with this key.
-    fn key_tag(key: K) -> Tag;
+    /// The tag of the row with this key; [`TaggedModel::key_tag`] gives it.
+    fn tag_of_key(key: K) -> Tag;
 }
 
 /// What is known of an update: which row it was before, which columns changed.
@@ -278,21 +279,70 @@ tokio::task_local! {
 /// .await
 /// # }).unwrap();
 /// ```
-pub async fn mute<M, F: Future>(future: F) -> F::Output {
-    let mut muted = MUTED.try_with(Clone::clone).unwrap_or_default();
-    muted.push(typeid::of::<M>());
-    MUTED.scope(muted, future).await
+pub fn mute<M: TaggedModel, F: Future>(future: F) -> Muted<F> {
+    Muted { model: typeid::of::<M>(), future }
+}
+
+pin_project! {
+    /// The future that [`mute`] gives: its output is that of the future inside.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct Muted<F> {
+        model: TypeId,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Muted<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        // At each poll, as what is around it may be muted too.
+        let mut muted = MUTED.try_with(Clone::clone).unwrap_or_default();
+        muted.push(*this.model);
+        MUTED.sync_scope(muted, || this.future.poll(context))
+    }
 }
 
 /// Is the running code inside of [`mute`] for this model?
 #[must_use]
-pub fn is_muted<M>() -> bool {
-    MUTED.try_with(|muted| muted.contains(&typeid::of::<M>())).unwrap_or(false)
+pub fn is_muted<M: TaggedModel>() -> bool {
+    mutes(typeid::of::<M>())
 }
 
-async fn bump_model<M>(tags: Vec<Tag>) -> Result<Bumped, Error> {
-    if is_muted::<M>() {
-        return Ok(Bumped::default());
+fn mutes(model: TypeId) -> bool {
+    MUTED.try_with(|muted| muted.contains(&model)).unwrap_or(false)
+}
+
+/// A bump that a model was asked for: a future. It borrows nothing and is `Send`, whatever the
+/// model is.
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub struct Bumping(Pin<Box<dyn Future<Output = Result<Bumped, Error>> + Send>>);
+
+impl Bumping {
+    fn new<M>(tags: Vec<Tag>) -> Self {
+        let model = typeid::of::<M>();
+        Bumping(Box::pin(async move {
+            if mutes(model) {
+                return Ok(Bumped::default());
+            }
+            bump(global::caches(), tags).await
+        }))
     }
-    bump(global::caches(), tags).await
+}
+
+impl Future for Bumping {
+    type Output = Result<Bumped, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl fmt::Debug for Bumping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bumping").finish_non_exhaustive()
+    }
 }

@@ -15,6 +15,8 @@ use crate::error::Error;
 use crate::model::Change;
 use crate::tag::Tag;
 use crate::version::Bumped;
+use std::fmt::Display;
+use std::ops::Deref;
 use std::time::Duration;
 
 /// The path of the function in which a closure stands, with all generic arguments.
@@ -42,49 +44,83 @@ pub fn tag(tag: impl IntoTag) -> Tag {
     tag.into()
 }
 
-/// A field of a model, in a tag of it.
-pub struct ModelPart<'a, T: ?Sized>(pub &'a T);
+/// A field of a model. The method of an `Option` is found first and that of anything else
+/// behind the `Deref`: so no trait has to be imported where a model is.
+pub struct Field<'a, T: ?Sized>(FieldOfAnythingElse<'a, T>);
 
-impl<T: TagPart> ModelPart<'_, Option<T>> {
-    /// Appends the value; `None` if there is none, and so no such tag.
-    pub fn append(&self, text: &mut TagText) -> Option<()> {
-        text.placeholder(self.0.as_ref()?);
-        Some(())
+pub struct FieldOfAnythingElse<'a, T: ?Sized>(&'a T);
+
+impl<'a, T: ?Sized> Field<'a, T> {
+    pub fn new(field: &'a T) -> Self {
+        Field(FieldOfAnythingElse(field))
     }
 }
 
-/// Reached only where `ModelPart` is not about an `Option`.
-pub trait PartOfAnythingElse {
-    fn append(&self, text: &mut TagText) -> Option<()>;
+impl<'a, T> Field<'a, Option<T>> {
+    /// What stands in a tag; `None` if there is nothing, and so no such tag.
+    pub fn in_tag(self) -> Option<&'a T> {
+        self.0.0.as_ref()
+    }
 }
 
-impl<T: TagPart + ?Sized> PartOfAnythingElse for ModelPart<'_, T> {
-    fn append(&self, text: &mut TagText) -> Option<()> {
-        text.placeholder(self.0);
-        Some(())
+impl<'a, T: ?Sized> FieldOfAnythingElse<'a, T> {
+    pub fn in_tag(&self) -> Option<&'a T> {
+        Some(self.0)
+    }
+}
+
+impl<'a, T: ?Sized> Deref for Field<'a, T> {
+    type Target = FieldOfAnythingElse<'a, T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+/// What a key is asked for by, or one of its columns.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a key: it is not `Display`",
+    label = "not a key of this model",
+    note = "a key is a value that is `Display`; for `key = (tenant, number)`, a tuple of as many"
+)]
+pub trait KeyColumn: Display {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Display> KeyColumn for T {}
+
+/// What a model's event gives.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a list of tags",
+    label = "not a list of tags",
+    note = "give one, such as `row.scopes()`, `[Tag::new(\"User\", row.user_id)]` or an `Option<Tag>`"
+)]
+pub trait TagList {
+    fn into_tags(self) -> Vec<Tag>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<I> TagList for I
+where
+    I: IntoIterator,
+    I::Item: Into<Tag>,
+{
+    fn into_tags(self) -> Vec<Tag> {
+        self.into_iter().map(Into::into).collect()
     }
 }
 
 /// What a model's `on_create` or `on_delete` gives.
-pub fn tags_on<'a, M, I>(model: &'a M, tags: impl FnOnce(&'a M) -> I) -> Vec<Tag>
-where
-    I: IntoIterator,
-    I::Item: Into<Tag>,
-{
-    tags(model).into_iter().map(Into::into).collect()
+pub fn tags_on<'a, M, L: TagList>(model: &'a M, tags: impl FnOnce(&'a M) -> L) -> Vec<Tag> {
+    tags(model).into_tags()
 }
 
 /// What a model's `on_update` gives.
-pub fn tags_on_update<'a, M, I>(
+pub fn tags_on_update<'a, M, L: TagList>(
     model: &'a M,
     change: &'a Change<'a, M>,
-    tags: impl FnOnce(&'a M, &'a Change<'a, M>) -> I,
-) -> Vec<Tag>
-where
-    I: IntoIterator,
-    I::Item: Into<Tag>,
-{
-    tags(model, change).into_iter().map(Into::into).collect()
+    tags: impl FnOnce(&'a M, &'a Change<'a, M>) -> L,
+) -> Vec<Tag> {
+    tags(model, change).into_tags()
 }
 
 /// `invalidate!`: bumps in all caches that functions use here.

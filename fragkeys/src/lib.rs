@@ -31,11 +31,13 @@
 //! - [`on_commit`] and [`committing`]: bumps that wait for a transaction.
 //! - [`TaggedModel`](trait@TaggedModel): rows that know their tags; [`models`] lists them, [`mute`]
 //!   silences one.
-//! - [`Cache`] and [`Entry`]: by hand, for what is not a function.
+//! - [`Cache`] and [`Entry`]: by hand, for what is not a function; [`KeyRing`]: their names and
+//!   tags in one place.
 //! - [`with_cache`]: another cache for one future, in tests and for tenants.
 //! - [`observe`] and [`Cache::stats`]: what the cache did.
 //! - [`Codec`]: how values become bytes.
 //! - [`Tag::foreign`] and [`FragmentedKeys`]: others on the same Redis.
+//! - [`guide`]: moving here from Redis by hand, from `cached`, and from Python.
 //!
 //! # What is cached
 //!
@@ -94,8 +96,11 @@
 //! ```
 //!
 //! A bump is safe from the moment it is first polled: dropped after that, it is done all the
-//! same. So is one that is held when [`committing`] begins.
+//! same. So is one that is held when [`committing`] begins. All about it, with sqlx and Diesel:
+//! [`guide::transactions`].
 #![forbid(unsafe_code)]
+
+pub mod guide;
 
 pub use fragkeys_macros::{TaggedModel, invalidate, tag, tagged_cache};
 #[cfg(feature = "json")]
@@ -103,10 +108,10 @@ pub use fragkeys_runtime::Json;
 #[cfg(feature = "msgpack")]
 pub use fragkeys_runtime::MessagePack;
 pub use fragkeys_runtime::{
-    Bincode, Bumped, Cache, CacheCodec, Change, Codec, CodecError, CommitScope, Committed, Config,
-    Entry, Error, ErrorKind, FragmentedKeys, KeyedBy, ModelInfo, OnCommit, Outcome, Stats, Tag,
-    TaggedModel, Version, cache, cache_named, committing, is_muted, is_registered, models, mute,
-    observe, on_commit, register, reset_for_tests, with_cache,
+    Bincode, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError, CommitScope, Committed,
+    Config, Entry, Error, ErrorKind, FragmentedKeys, KeyRing, KeyedBy, ModelInfo, Muted, OnCommit,
+    Outcome, RingTag, Stats, Tag, TaggedModel, Version, cache, cache_named, committing, is_muted,
+    is_registered, models, mute, observe, on_commit, register, reset_for_tests, with_cache,
 };
 
 #[doc(hidden)]

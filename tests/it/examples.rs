@@ -10,6 +10,7 @@ mod bookshop;
 mod client;
 mod faults;
 mod quickstart;
+mod recipes;
 mod server;
 mod service;
 
@@ -22,6 +23,8 @@ use serde_json::Value;
 
 struct Programs {
     quickstart: PathBuf,
+    recipe_diesel: PathBuf,
+    recipe_sqlx: PathBuf,
     service: PathBuf,
     bookshop: PathBuf,
 }
@@ -43,7 +46,8 @@ fn programs() -> &'static Programs {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let built = Command::new(env!("CARGO"))
             .args(["build", "--workspace", "--all-features", "--bin", "quickstart"])
-            .args(["--bin", "service", "--bin", "bookshop"])
+            .args(["--bin", "recipe-diesel", "--bin", "recipe-sqlx", "--bin", "service"])
+            .args(["--bin", "bookshop"])
             .arg("--message-format=json-render-diagnostics")
             .args(["--profile", profile, "--target-dir"])
             .arg(target)
@@ -56,6 +60,8 @@ fn programs() -> &'static Programs {
         let messages = String::from_utf8(built.stdout).unwrap();
         Programs {
             quickstart: executable(&messages, "quickstart"),
+            recipe_diesel: executable(&messages, "recipe-diesel"),
+            recipe_sqlx: executable(&messages, "recipe-sqlx"),
             service: executable(&messages, "service"),
             bookshop: executable(&messages, "bookshop"),
         }

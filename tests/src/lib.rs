@@ -1,5 +1,6 @@
 //! The harness of the fragkeys tests: real Redis servers, a proxy that breaks
-//! connections on demand, servers that talk nonsense, and child processes.
+//! connections on demand, servers that talk nonsense, child processes, and a
+//! Python with the packages that fragkeys is compared with.
 //!
 //! Everything here is synchronous and runs on threads of its own, so that it
 //! works the same whatever runtime a test uses and still works while that
@@ -21,6 +22,7 @@ mod acceptor;
 pub mod child;
 pub mod garbage;
 pub mod proxy;
+pub mod python;
 pub mod redis_server;
 pub mod resp;
 mod rng;
@@ -30,6 +32,7 @@ mod watchdog;
 pub use child::Child;
 pub use garbage::GarbageServer;
 pub use proxy::{Action, Proxy};
+pub use python::{Python, PythonSession};
 pub use redis_server::RedisServer;
 pub use resp::{Reply, RespClient};
 pub use wait::wait_until;

@@ -3,13 +3,13 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned as _;
-use syn::{Expr, GenericParam, Generics, Ident};
+use syn::{DeriveInput, Expr, GenericParam, Generics, Ident, parse_quote};
 
 use super::{FieldPath, Model, text};
 use crate::model::TagSource;
-use crate::template::{append, tag_of_model};
+use crate::template::{append, generated_at, literal, tag_of_model};
 
-impl ToTokens for Model {
+impl ToTokens for Model<'_> {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         let model = &self.input.ident;
         let (generics, arguments, bounds) = self.input.generics.split_for_impl();
@@ -27,8 +27,9 @@ impl ToTokens for Model {
             #[automatically_derived]
             // A template without placeholders is a closure that does nothing but return.
             #[allow(clippy::redundant_closure_call)]
+            #[allow(deprecated)]
             impl #generics ::fragkeys::TaggedModel for #model #arguments #bounds {
-                const TAG_NAME: &'static str = #name;
+                const TAG_NAME: &'static ::core::primitive::str = #name;
 
                 fn tag(&self) -> ::core::option::Option<::fragkeys::Tag> {
                     #tag
@@ -55,14 +56,14 @@ impl ToTokens for Model {
     }
 }
 
-impl Model {
+impl Model<'_> {
     /// `Name:key`, or `Name:one:two`.
     fn tag(&self) -> TokenStream {
         let name = &self.name;
         let begin = quote!(::fragkeys::__private::TagText::named(#name));
-        let parts = self.key.iter().map(|FieldPath { members, span }| {
-            let value = append(&quote_spanned!(*span=> self #(.#members)*), *span);
-            quote_spanned!(*span=> __fragkeys_text.literal(":"); #value)
+        let parts = self.key.iter().flat_map(|FieldPath { members, span }| {
+            let span = generated_at(*span);
+            [literal(":", span), append(members.iter().cloned(), span)]
         });
         tag_of_model(&begin, &parts.collect(), Span::call_site())
     }
@@ -79,17 +80,22 @@ impl Model {
             ([part], [value]) => (quote!(#part), quote!(#value)),
             _ => (quote!((#(#parts),*)), quote!((#(#values),*))),
         };
-        let generics = with_parameters(&self.input.generics, &parts);
+        let separator = literal(":", Span::call_site());
+        let generics = with_parameters(
+            &self.input.generics,
+            parts.iter().map(|part| parse_quote!(#part: ::fragkeys::__private::KeyColumn)),
+        );
         let (generics, ..) = generics.split_for_impl();
         let (_, arguments, bounds) = self.input.generics.split_for_impl();
         quote! {
             #[automatically_derived]
+            #[allow(deprecated)]
             impl #generics ::fragkeys::KeyedBy<#key> for #model #arguments #bounds {
-                fn key_tag(#pattern: #key) -> ::fragkeys::Tag {
+                fn tag_of_key(#pattern: #key) -> ::fragkeys::Tag {
                     let mut __fragkeys_text = ::fragkeys::__private::TagText::named(#name);
                     #(
-                        __fragkeys_text.literal(":");
-                        __fragkeys_text.placeholder(#values);
+                        #separator
+                        ::fragkeys::__private::placeholder(&mut __fragkeys_text, &#values);
                     )*
                     __fragkeys_text.into_tag()
                 }
@@ -106,6 +112,7 @@ impl Model {
         }
         let lifetimes = parameters.iter().map(|_| quote!('static));
         Some(quote! {
+            #[allow(deprecated)]
             const _: () = {
                 use ::fragkeys::__private::inventory;
                 inventory::submit! {
@@ -138,29 +145,66 @@ fn scope(scope: &TagSource) -> TokenStream {
 fn event(method: &str, tags: Option<&Expr>) -> Option<TokenStream> {
     let tags = tags?;
     let method = format_ident!("{method}");
-    Some(quote_spanned! {tags.span()=>
+    let tags = quote_spanned!(given_at(tags)=> ::fragkeys::__private::tags_on(self, #tags));
+    Some(quote! {
         fn #method(&self) -> ::std::vec::Vec<::fragkeys::Tag> {
-            ::fragkeys::__private::tags_on(self, #tags)
+            #tags
         }
     })
 }
 
 fn on_update(tags: &Expr) -> TokenStream {
-    quote_spanned! {tags.span()=>
+    let tags = quote_spanned! {given_at(tags)=>
+        ::fragkeys::__private::tags_on_update(self, __fragkeys_change, #tags)
+    };
+    quote! {
         fn on_update(
             &self,
             __fragkeys_change: &::fragkeys::Change<'_, Self>,
         ) -> ::std::vec::Vec<::fragkeys::Tag> {
-            ::fragkeys::__private::tags_on_update(self, __fragkeys_change, #tags)
+            #tags
         }
     }
 }
 
-/// A model's generics and a type that is `Display` for each part of a key.
-fn with_parameters(generics: &Generics, parts: &[Ident]) -> Generics {
-    let mut generics = generics.clone();
-    for part in parts {
-        generics.params.push(syn::parse_quote!(#part: ::core::fmt::Display));
+/// Where a function of an event says what it gives.
+fn given_at(tags: &Expr) -> Span {
+    generated_at(match tags {
+        Expr::Closure(closure) => closure.body.span(),
+        other => other.span(),
+    })
+}
+
+/// A model that has no tags: so that nothing but the mistake is reported.
+pub(super) fn fallback(input: &DeriveInput) -> TokenStream {
+    let model = &input.ident;
+    let keyed_by = with_parameters(&input.generics, [parse_quote!(__FragkeysKey)]);
+    let (keyed_by, ..) = keyed_by.split_for_impl();
+    let (generics, arguments, bounds) = input.generics.split_for_impl();
+    quote! {
+        impl #generics ::fragkeys::TaggedModel for #model #arguments #bounds {
+            const TAG_NAME: &'static ::core::primitive::str = "";
+
+            fn tag(&self) -> ::core::option::Option<::fragkeys::Tag> {
+                ::core::option::Option::None
+            }
+
+            fn scopes(&self) -> ::std::vec::Vec<::fragkeys::Tag> {
+                ::std::vec::Vec::new()
+            }
+        }
+
+        impl #keyed_by ::fragkeys::KeyedBy<__FragkeysKey> for #model #arguments #bounds {
+            fn tag_of_key(_: __FragkeysKey) -> ::fragkeys::Tag {
+                ::fragkeys::Tag::global("")
+            }
+        }
     }
+}
+
+/// A model's generics and a type for each part of a key.
+fn with_parameters(generics: &Generics, parts: impl IntoIterator<Item = GenericParam>) -> Generics {
+    let mut generics = generics.clone();
+    generics.params.extend(parts);
     generics
 }

@@ -65,11 +65,14 @@ static BY_HAND: Mutex<Vec<ModelInfo>> = Mutex::new(Vec::new());
 /// ```
 #[must_use]
 pub fn models() -> Vec<ModelInfo> {
-    let mut models: Vec<ModelInfo> =
-        inventory::iter::<Registered>.into_iter().map(|registered| (registered.0)()).collect();
+    let mut models: Vec<ModelInfo> = derived().collect();
     models.extend_from_slice(&BY_HAND.lock().unwrap_or_else(PoisonError::into_inner));
     models.sort_by_key(|model| model.type_name);
     models
+}
+
+fn derived() -> impl Iterator<Item = ModelInfo> {
+    inventory::iter::<Registered>.into_iter().map(|registered| (registered.0)())
 }
 
 /// Is this model among [`models`]?
@@ -81,7 +84,10 @@ pub fn is_registered<M: TaggedModel>() -> bool {
 /// Adds a model that the derive macro cannot know: an instance of a generic type, or a
 /// [`TaggedModel`] by hand. A second time changes nothing.
 pub fn register<M: TaggedModel>() {
-    if !is_registered::<M>() {
-        BY_HAND.lock().unwrap_or_else(PoisonError::into_inner).push(M::info());
+    let model = M::info();
+    let is_derived = derived().any(|known| known.id == model.id);
+    let mut by_hand = BY_HAND.lock().unwrap_or_else(PoisonError::into_inner);
+    if !is_derived && by_hand.iter().all(|known| known.id != model.id) {
+        by_hand.push(model);
     }
 }

@@ -88,7 +88,7 @@ impl RedisStore {
             return Ok(Vec::new());
         }
         let keys_of = |job: &Job<'_>| -> Vec<String> {
-            job.tags.iter().map(|(_, tag)| version_key(&self.prefix, tag)).collect()
+            job.tags.iter().flat_map(|(_, tag)| self.script_keys(tag)).collect()
         };
         let mut pipeline = Pipeline::with_capacity(jobs.len());
         for job in jobs {
@@ -198,6 +198,13 @@ impl RedisStore {
         // Whatever stands at others' keys is theirs to keep.
         let own = tags.iter().filter(|tag| tag.kind() == Kind::Own);
         own.filter_map(|tag| Some((tag.clone(), self.guesses.get(tag).filter(is_short)?))).collect()
+    }
+
+    /// Where a script finds a tag's version; and of the original's, what was last written there.
+    fn script_keys(&self, tag: &Tag) -> impl Iterator<Item = String> {
+        let ours = || format!("{}:t:{}", self.prefix, tag.as_str());
+        let last_written = (tag.kind() == Kind::Original).then(ours);
+        std::iter::once(version_key(&self.prefix, tag)).chain(last_written)
     }
 
     fn version_keys(&self, tags: &[Tag]) -> Vec<String> {

@@ -12,10 +12,18 @@
 use std::io::BufRead as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fragkeys::{Config, Tag, cache, invalidate, observe, tagged_cache};
+use fragkeys::{
+    Bumped, Config, Error, Tag, TaggedModel, cache, cache_named, invalidate, observe, tagged_cache,
+    with_cache,
+};
 
 /// The "database": what the next run of [`answer`] gives.
 static ROW: AtomicU64 = AtomicU64::new(0);
+
+#[derive(TaggedModel)]
+struct Row {
+    id: u64,
+}
 
 #[tagged_cache(timeout = 3600, tags = ["Row:<id>"], vary_on = [id], key_name = "worker::answer")]
 async fn answer(id: u64) -> String {
@@ -44,10 +52,17 @@ async fn obey(words: &[&str]) -> String {
             let (value, outcome) = observe(answer(id.parse().unwrap())).await;
             format!("{} {value}", outcome.unwrap())
         }
-        ["invalidate", id] => match invalidate!("Row:<id>").await {
-            Ok(bumped) => bumped.iter().map(|(_, version)| version.to_string()).collect(),
-            Err(error) => format!("error {:?}", error.kind()),
-        },
+        ["invalidate", id] => told(invalidate!("Row:<id>").await),
+        ["invalidate-row", id] => told(Row { id: id.parse().unwrap() }.invalidate().await),
+        // The rest of the line, in a cache that nobody else uses.
+        ["alone", command @ ..] => {
+            let alone = Config::memory().build().await.unwrap();
+            with_cache(alone, Box::pin(obey(command))).await
+        }
+        ["version", name, tag] => {
+            let version = cache_named(name).unwrap().tag_version(&Tag::from(*tag)).await;
+            version.unwrap().to_string()
+        }
         // `times` bumps of one tag, as many at once as there are: the versions in order.
         ["bump", tag, times] => {
             let bumps = (0..times.parse().unwrap()).map(|_| {
@@ -65,6 +80,22 @@ async fn obey(words: &[&str]) -> String {
             Ok(_) => "installed".to_owned(),
             Err(error) => format!("error {:?}", error.kind()),
         },
+        ["reset"] => {
+            fragkeys::reset_for_tests();
+            "ok".to_owned()
+        }
+        ["install-as", name] => match Config::memory().install_as(*name).await {
+            Ok(_) => "installed".to_owned(),
+            Err(error) => format!("error {:?}", error.kind()),
+        },
         other => panic!("unknown command {other:?}"),
+    }
+}
+
+/// The new versions, or what went wrong.
+fn told(outcome: Result<Bumped, Error>) -> String {
+    match outcome {
+        Ok(bumped) => bumped.iter().map(|(_, version)| version.to_string()).collect(),
+        Err(error) => format!("error {:?}", error.kind()),
     }
 }

@@ -54,6 +54,9 @@ return versions
 
 /// The original counts milliseconds, as the text of a Python number; in Django's cache inside of a
 /// pickle, so its digits are searched for. Whole numbers are what all of its stores can read.
+///
+/// Each of its keys is followed by one of ours with the last number that was written there: the
+/// original reads, adds and writes in steps, and may put back what was there before.
 const PRELUDE_OF_ORIGINAL: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -62,27 +65,36 @@ local function text_at(key)
     local text = redis.pcall('GET', key)
     if type(text) == 'string' then return text end
 end
+local function number_at(key)
+    local digits = string.match(text_at(key) or '', '%d%d%d%d%d%d%d%d%d%d%d%d+')
+    if digits and #digits < 16 then return tonumber(digits) end
+    return 0
+end
+local function next_for(key, ours)
+    local version = math.max(now, number_at(key) + 1, number_at(ours) + 1)
+    return string.format('%.0f', version)
+end
 ";
 
 /// Above what is there, as far as that is a number of milliseconds.
 const BUMP_EACH_OF_ORIGINAL: &str = r"
-for i, key in ipairs(KEYS) do
-    local version = now
-    local digits = string.match(text_at(key) or '', '%d%d%d%d%d%d%d%d%d%d%d%d+')
-    if digits and #digits < 16 and tonumber(digits) >= now then
-        version = tonumber(digits) + 1
-    end
-    versions[i] = string.format('%.0f', version)
-    redis.call('SET', key, versions[i], 'PX', ARGV[1])
+for i = 1, #KEYS, 2 do
+    local version = next_for(KEYS[i], KEYS[i + 1])
+    redis.call('SET', KEYS[i], version, 'PX', ARGV[1])
+    redis.call('SET', KEYS[i + 1], version, 'PX', ARGV[1])
+    versions[#versions + 1] = version
 end
 return versions
 ";
 
 /// Only where there is nothing: what is not a text is somebody else's.
 const SEED_EACH_OF_ORIGINAL: &str = r"
-for i, key in ipairs(KEYS) do
-    redis.call('SET', key, string.format('%.0f', now), 'PX', ARGV[1], 'NX')
-    versions[i] = text_at(key) or ''
+for i = 1, #KEYS, 2 do
+    local version = next_for(KEYS[i], KEYS[i + 1])
+    if redis.call('SET', KEYS[i], version, 'PX', ARGV[1], 'NX') then
+        redis.call('SET', KEYS[i + 1], version, 'PX', ARGV[1])
+    end
+    versions[#versions + 1] = text_at(KEYS[i]) or ''
 end
 return versions
 ";

@@ -1,0 +1,22 @@
+//! Longer than an item's documentation: one subject a page.
+//!
+//! - [`transactions`]: bumps and commits, with recipes for sqlx and Diesel.
+//! - [`from_redis`]: from keys and `DEL`s written by hand, in phases that ship one by one.
+//! - [`from_cached`]: from the attributes of the `cached` crate.
+//! - [`from_python`]: from `fragmented_keys` and `fragmented_keys_django`, or beside them.
+//! - [`parity`]: each public name of those two, and what there is for it.
+
+#[doc = include_str!("../docs/transactions.md")]
+pub mod transactions {}
+
+#[doc = include_str!("../docs/from_redis.md")]
+pub mod from_redis {}
+
+#[doc = include_str!("../docs/from_cached.md")]
+pub mod from_cached {}
+
+#[doc = include_str!("../docs/from_python.md")]
+pub mod from_python {}
+
+#[doc = include_str!("../docs/parity.md")]
+pub mod parity {}

@@ -1,0 +1,12 @@
+use fragkeys::TaggedModel;
+
+#[derive(TaggedModel)]
+#[tagged_model(name = "Donations")]
+#[tagged_model(key = number)]
+struct Donation {
+    number: u64,
+}
+
+fn main() {
+    let _tags = Donation { number: 42 }.tags();
+}

@@ -1,0 +1,11 @@
+use fragkeys::{Tag, TaggedModel};
+
+#[derive(TaggedModel)]
+#[tagged_model(on_delete = Tag::global("Donations"))]
+struct Donation {
+    id: u64,
+}
+
+fn main() {
+    let _tags = Donation { id: 42 }.on_delete();
+}

@@ -1,0 +1,5 @@
+struct Donation;
+
+fn main() {
+    assert!(fragkeys::is_registered::<Donation>());
+}

@@ -1,0 +1,5 @@
+struct Donation;
+
+fn main() {
+    fragkeys::register::<Donation>();
+}
