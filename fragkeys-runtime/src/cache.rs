@@ -1,7 +1,7 @@
 //! A cache: a store, its settings, and what happens when the store fails.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,8 @@ struct Shared {
     reads: Condition,
     writes: Condition,
     bumps: Condition,
+    /// Bumps that are repeated later.
+    repeated: AtomicUsize,
 }
 
 /// How long a tag must be kept to outlive an entry, and the run that makes it.
@@ -93,6 +95,7 @@ impl Cache {
                 reads: Condition::default(),
                 writes: Condition::default(),
                 bumps: Condition::default(),
+                repeated: AtomicUsize::new(0),
             }),
         }
     }

@@ -75,12 +75,42 @@ where
 /// so far are certain. If the scope then ends in `Ok` they are sent as ever, else they are
 /// queued and sent in the background.
 ///
+/// If this future is dropped before the commit has ended, the database may commit after that,
+/// and a reader in between would store the old row under the new version. So these bumps are
+/// repeated: after 1, 5 and 30 seconds. Where callers hang up and commits are slow, run the
+/// write in a task of its own (`tokio::spawn`), which nobody drops.
+///
 /// Outside of a scope it is just the commit.
 pub async fn committing<F: Future>(commit: F) -> F::Output {
-    if let Some(scope) = open_scope() {
+    let under_way = open_scope().map(UnderWay::begin);
+    let output = commit.await;
+    under_way.into_iter().for_each(UnderWay::end);
+    output
+}
+
+/// A commit that has not ended. Dropped, nobody knows when it will.
+struct UnderWay {
+    scope: CommitScope,
+    has_ended: bool,
+}
+
+impl UnderWay {
+    fn begin(scope: CommitScope) -> Self {
         scope.lock().make_certain();
+        UnderWay { scope, has_ended: false }
     }
-    commit.await
+
+    fn end(mut self) {
+        self.has_ended = true;
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.scope.lock().is_commit_left = true;
+        }
+    }
 }
 
 /// The [`on_commit`] scope that the running code is in, for tasks that it spawns.
@@ -165,6 +195,8 @@ pub(crate) fn holds_any(cache: &Cache, tags: &[Tag]) -> bool {
 
 struct Held {
     is_open: bool,
+    /// A commit was left while it was under way.
+    is_commit_left: bool,
     batches: Vec<Batch>,
 }
 
@@ -231,16 +263,21 @@ struct Owned(CommitScope);
 
 impl Owned {
     fn new() -> Self {
-        let held = Held { is_open: true, batches: Vec::new() };
+        let held = Held { is_open: true, is_commit_left: false, batches: Vec::new() };
         Owned(CommitScope { held: Arc::new(Mutex::new(held)) })
     }
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // Out of the lock: each is queued as it is dropped.
-        let certain = self.0.lock().end(false);
-        drop(certain);
+        let (certain, is_commit_left) = {
+            let mut held = self.0.lock();
+            (held.end(false), held.is_commit_left)
+        };
+        if is_commit_left {
+            certain.iter().for_each(Bump::repeat_later);
+        }
+        // Each is queued as it is dropped.
     }
 }
 

@@ -66,6 +66,7 @@ over_both_stores! {
     what_fails_after_the_commit_does_not_take_the_bump_along,
     a_drop_during_the_commit_does_not_take_the_bump_along,
     only_what_was_held_before_the_commit_is_certain,
+    a_commit_that_ends_after_its_bump_is_bumped_again,
 }
 
 /// The hole: this is what happens without a scope.
@@ -331,4 +332,34 @@ async fn only_what_was_held_before_the_commit_is_certain(cache: Cache) {
 async fn bumped_in_the_background(cache: &Cache, before: Version) {
     crate::support::eventually("it is bumped", async || cache.queued_bumps() == 0).await;
     assert!(version(cache).await > before);
+}
+
+/// The database goes on with a COMMIT that nobody waits for any more: a reader stores the old
+/// row under the new version, and then it is old.
+async fn a_commit_that_ends_after_its_bump_is_bumped_again(cache: Cache) {
+    let database = Database::default();
+    with_cache(cache.clone(), async {
+        let before = version(&cache).await;
+        {
+            let under_way = tokio::sync::Notify::new();
+            let transaction = on_commit(async {
+                database.write(1);
+                invalidate!("Row").await.unwrap();
+                committing(async {
+                    under_way.notify_one();
+                    std::future::pending::<Result<(), ()>>().await
+                })
+                .await
+            });
+            tokio::select! {
+                _ = transaction => unreachable!("it never ends"),
+                () = under_way.notified() => {}
+            }
+        }
+        bumped_in_the_background(&cache, before).await;
+        assert_eq!(row(&database).await, 0, "refilled before the commit");
+        database.commit().await;
+        crate::support::eventually("it is bumped again", async || row(&database).await == 1).await;
+    })
+    .await;
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -21,6 +22,10 @@ const SLOWEST_RETRY: Duration = Duration::from_secs(1);
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 const MOST_PATIENCE: Duration = Duration::from_secs(2);
 const TAGS_PER_RETRY: usize = 500;
+/// When a bump is repeated that may have come too early, and how many of such at a time.
+const REPEATS: [Duration; 3] =
+    [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(25)];
+const MOST_REPEATED: usize = 1_000;
 /// How long the queue of a cache that nobody has any more is retried.
 const LAST_WILL: Duration = Duration::from_secs(60);
 
@@ -84,6 +89,28 @@ impl Bump {
         self.tags.is_empty()
     }
 
+    /// Bumps again some time later, for a change that may come after the bump.
+    pub(crate) fn repeat_later(&self) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        let Bump { cache, tags, asked } = self;
+        let tags = tags[..*asked].to_vec();
+        let repeated = Repeated::begin(cache);
+        if cache.shared.repeated.load(Ordering::Relaxed) > MOST_REPEATED {
+            warning!(
+                "more than {MOST_REPEATED} commits were left under way: {} is bumped only once",
+                Listed(&tags)
+            );
+            return;
+        }
+        runtime.spawn(async move {
+            for pause in REPEATS {
+                sleep(pause).await;
+                // If it fails, it is queued.
+                let _ = Bump::new(repeated.0.clone(), tags.clone()).send().await;
+            }
+        });
+    }
+
     async fn send(mut self) -> Result<Bumped, Error> {
         let Shared { store, queue, settings, bumps, counters, .. } = &*self.cache.shared;
         let settles = queue.among(&self.tags);
@@ -101,6 +128,22 @@ impl Bump {
                 Listed(&self.tags[..self.asked])
             ))),
         }
+    }
+}
+
+/// A bump that is repeated, for as long as it counts as one.
+struct Repeated(Cache);
+
+impl Repeated {
+    fn begin(cache: &Cache) -> Self {
+        cache.shared.repeated.fetch_add(1, Ordering::Relaxed);
+        Repeated(cache.clone())
+    }
+}
+
+impl Drop for Repeated {
+    fn drop(&mut self) {
+        self.0.shared.repeated.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
