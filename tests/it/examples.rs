@@ -6,6 +6,7 @@
     reason = "also outside of test functions, this is all tests"
 )]
 
+mod bookshop;
 mod client;
 mod faults;
 mod quickstart;
@@ -25,6 +26,7 @@ struct Programs {
     recipe_diesel: PathBuf,
     recipe_sqlx: PathBuf,
     service: PathBuf,
+    bookshop: PathBuf,
 }
 
 /// Built once in a run of the tests, where the tests themselves were built. As a part of
@@ -45,6 +47,7 @@ fn programs() -> &'static Programs {
         let built = Command::new(env!("CARGO"))
             .args(["build", "--workspace", "--all-features", "--bin", "quickstart"])
             .args(["--bin", "recipe-diesel", "--bin", "recipe-sqlx", "--bin", "service"])
+            .args(["--bin", "bookshop"])
             .arg("--message-format=json-render-diagnostics")
             .args(["--profile", profile, "--target-dir"])
             .arg(target)
@@ -60,6 +63,7 @@ fn programs() -> &'static Programs {
             recipe_diesel: executable(&messages, "recipe-diesel"),
             recipe_sqlx: executable(&messages, "recipe-sqlx"),
             service: executable(&messages, "service"),
+            bookshop: executable(&messages, "bookshop"),
         }
     })
 }

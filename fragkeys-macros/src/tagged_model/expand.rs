@@ -25,6 +25,8 @@ impl ToTokens for Model<'_> {
         let scope_texts = self.scopes.iter().map(TagSource::text);
         tokens.extend(quote! {
             #[automatically_derived]
+            // A template without placeholders is a closure that does nothing but return.
+            #[allow(clippy::redundant_closure_call)]
             #[allow(deprecated)]
             impl #generics ::fragkeys::TaggedModel for #model #arguments #bounds {
                 const TAG_NAME: &'static ::core::primitive::str = #name;

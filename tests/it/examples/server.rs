@@ -1,7 +1,8 @@
-//! A running service.
+//! A running service, or bookshop.
 
 use std::fs;
 use std::ops::Deref;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +22,16 @@ const WATCHDOG: &str = r#"trap '' INT TERM HUP; read -r word; kill -9 "$1"; rm -
 /// Plenty, so that a busy machine makes no hit a bypass.
 pub(super) const PATIENT: Duration = Duration::from_secs(5);
 
+/// Which of the examples; its settings begin with this.
+#[derive(Clone, Copy)]
+enum Program {
+    Service,
+    Bookshop,
+}
+
 /// What services share: the folder of the database file, and a Redis server.
 pub(super) struct Setup {
+    program: Program,
     directory: Arc<TempDir>,
     url: String,
 }
@@ -30,7 +39,20 @@ pub(super) struct Setup {
 impl Setup {
     /// An empty URL is the embedded store.
     pub(super) fn new(url: impl Into<String>) -> Self {
-        Setup { directory: Arc::new(tempfile::tempdir().unwrap()), url: url.into() }
+        Setup::of(Program::Service, url)
+    }
+
+    pub(super) fn bookshop(url: impl Into<String>) -> Self {
+        Setup::of(Program::Bookshop, url)
+    }
+
+    fn of(program: Program, url: impl Into<String>) -> Self {
+        Setup { program, directory: Arc::new(tempfile::tempdir().unwrap()), url: url.into() }
+    }
+
+    /// The same database, and an embedded store of its own: what it tells is what is there.
+    pub(super) fn with_empty_cache(&self) -> Self {
+        Setup { program: self.program, directory: self.directory.clone(), url: String::new() }
     }
 
     pub(super) fn start(&self) -> Service {
@@ -41,15 +63,22 @@ impl Setup {
     pub(super) fn start_with(&self, cache_timeout: Duration) -> Service {
         let database = self.directory.path().join("service.sqlite");
         let cache_timeout = cache_timeout.as_millis().to_string();
+        let (program, prefix) = match self.program {
+            Program::Service => (&programs().service, "SERVICE"),
+            Program::Bookshop => (&programs().bookshop, "BOOKSHOP"),
+        };
+        let setting = |name: &str| format!("{prefix}_{name}");
+        let settings = [setting("ADDRESS"), setting("DATABASE"), setting("CACHE_TIMEOUT_MS")];
+        let [address_is, database_is, cache_timeout_is] = &settings;
         let envs = [
-            ("SERVICE_ADDRESS", "127.0.0.1:0"),
-            ("SERVICE_DATABASE", database.to_str().unwrap()),
-            ("SERVICE_CACHE_TIMEOUT_MS", &cache_timeout),
+            (address_is.as_str(), "127.0.0.1:0"),
+            (database_is, database.to_str().unwrap()),
+            (cache_timeout_is, &cache_timeout),
             ("FRAGKEYS_URL", &self.url),
             ("FRAGKEYS_PREFIX", "service"),
             ("CARGO", env!("CARGO")),
         ];
-        Service::start(&envs, self.directory.clone())
+        Service::start(program, &envs, self.directory.clone())
     }
 }
 
@@ -64,9 +93,9 @@ pub(super) struct Service {
 }
 
 impl Service {
-    fn start(envs: &[(&str, &str)], directory: Arc<TempDir>) -> Service {
+    fn start(program: &Path, envs: &[(&str, &str)], directory: Arc<TempDir>) -> Service {
         let log = NamedTempFile::new_in(directory.path()).unwrap();
-        let program = programs().service.to_str().unwrap();
+        let program = program.to_str().unwrap();
         let arguments = ["-c", LAUNCHER, "launcher", program, log.path().to_str().unwrap()];
         let mut process = Child::start("sh", &arguments, envs);
         let pid = process.pid().to_string();

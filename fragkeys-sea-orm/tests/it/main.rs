@@ -1,0 +1,17 @@
+//! SeaORM's writes and fragkeys' bumps, on SQLite files, over the embedded store and Redis.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
+
+mod entity;
+mod faults;
+mod hooks;
+mod interleaving;
+mod nested;
+mod statements;
+mod support;
+mod transactions;
+mod warnings;
