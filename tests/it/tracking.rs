@@ -206,10 +206,13 @@ async fn i7_cells_are_bounded_and_what_is_evicted_is_asked_for_again() {
 /// Servers and users that may not track, or do not speak the newer protocol.
 #[tokio::test]
 async fn without_tracking_a_hit_asks_for_the_versions_too() {
-    let denied = RedisServer::start();
-    denied.cli(&["ACL", "SETUSER", "default", "-client|tracking"]);
+    let denied = |command: &str| {
+        let server = RedisServer::start();
+        server.cli(&["ACL", "SETUSER", "default", command]);
+        server
+    };
     let old = RedisServer::start_with(&["--rename-command", "HELLO", "\"\""]);
-    for server in [denied, old] {
+    for server in [denied("-client|tracking"), denied("-client|caching"), old] {
         let cache = redis_cache(&server).await;
         let direct = redis_cache(&server).await;
         let source = Source::default();

@@ -6,14 +6,14 @@
 //! if the versions that came back are the ones it assumed.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use redis::{Cmd, Pipeline, ServerErrorKind, Value};
+use redis::{Pipeline, ServerErrorKind, Value};
 
-use self::cell::{Cell, Cells};
-use self::link::{Failure, Link, Links, Live};
+use self::link::{Failure, Links};
+pub(crate) use self::look::Ready;
 use self::script::{BUMP, BUMP_ORIGINAL, SEED, SEED_ORIGINAL, Script};
 use super::memory::{Weight, sized_cache};
 use super::{Found, Store};
@@ -26,7 +26,9 @@ use crate::version::Version;
 
 mod cell;
 mod link;
+mod look;
 mod script;
+mod server;
 
 /// Bytes of remembered versions. They are only guesses at what Redis will answer.
 const GUESS_BYTES: u64 = 8 << 20;
@@ -186,90 +188,6 @@ impl RedisStore {
         versions.ok_or_else(|| nonsense("fewer versions than tags"))
     }
 
-    /// A look through one connection: what its cells know is true of no other.
-    async fn look_through(
-        &self,
-        link: &Link,
-        live: &Live,
-        identity: &Identity,
-        lifetime: Duration,
-        until: Instant,
-    ) -> Result<Found, Failure> {
-        if let (Some(ready), Some(cells)) = (identity.ready.load_full(), &live.cells)
-            && ready.is_current(cells)
-        {
-            let entry = read_entry(link.ask_one(live, &ready.get, until).await?)?;
-            if ready.is_current(cells) {
-                return Ok(Found { place: ready.place.clone(), entry });
-            }
-        }
-        let keys = self.version_keys(&identity.tags);
-        if let Some(cells) = &live.cells
-            && let Some(ready) = Ready::of(cells, &keys, identity)
-        {
-            let entry = read_entry(link.ask_one(live, &ready.get, until).await?)?;
-            if ready.is_current(cells) {
-                let place = ready.place.clone();
-                identity.ready.store(Some(Arc::new(ready)));
-                return Ok(Found { place, entry });
-            }
-        }
-        self.look_anew(link, live, identity, &keys, lifetime, until).await
-    }
-
-    /// A look that asks for the versions, and in the same round trip for the entry under those
-    /// that Redis told last.
-    async fn look_anew(
-        &self,
-        link: &Link,
-        live: &Live,
-        identity: &Identity,
-        keys: &[String],
-        lifetime: Duration,
-        until: Instant,
-    ) -> Result<Found, Failure> {
-        let tags = &identity.tags;
-        let guess = self.guess(tags).map(|versions| (Arc::new(identity.at(&versions)), versions));
-        let asked: Option<Vec<Asked>> = live
-            .cells
-            .as_deref()
-            .map(|cells| keys.iter().map(|key| Asked::of(cells, key)).collect());
-        let mut pipeline = Pipeline::with_capacity(3);
-        if asked.is_some() {
-            pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
-        }
-        pipeline.cmd("MGET").arg(keys);
-        if let Some((place, _)) = &guess {
-            pipeline.cmd("GET").arg(&place.key);
-        }
-        let number = 1 + usize::from(asked.is_some()) + usize::from(guess.is_some());
-        let mut replies = link.ask(live, &pipeline, number, until).await?.into_iter();
-        if asked.is_some() {
-            replies.next();
-        }
-        let known = read_versions(tags, replies.next().unwrap_or(Value::Nil))?;
-        for (asked, version) in asked.into_iter().flatten().zip(&known) {
-            asked.learn(*version);
-        }
-        if let Some((place, guessed)) = guess
-            && known.iter().copied().eq(guessed.iter().map(|version| Some(*version)))
-        {
-            let entry = read_entry(replies.next().unwrap_or(Value::Nil))?;
-            return Ok(Found { place, entry });
-        }
-        // Under a version that was not there until now there is no entry.
-        let is_complete = known.iter().all(Option::is_some);
-        let versions = self.complete(tags, known, lifetime, until).await?;
-        let place = Arc::new(identity.at(&versions));
-        if !is_complete {
-            return Ok(Found { place, entry: None });
-        }
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.cmd("GET").arg(&place.key);
-        let entry = read_entry(self.one(&pipeline, until).await?)?;
-        Ok(Found { place, entry })
-    }
-
     fn guess(&self, tags: &[Tag]) -> Option<Vec<Version>> {
         tags.iter().map(|tag| Some(self.guesses.get(tag)?.version)).collect()
     }
@@ -384,59 +302,6 @@ impl Store for RedisStore {
         match self.one(&pipeline, Instant::now() + patience).await? {
             Value::Int(removed) => Ok(removed > 0),
             other => Err(refusal(other)),
-        }
-    }
-}
-
-/// A look that is ready to be sent: the command, and the versions that it is right for.
-#[derive(Debug)]
-pub(crate) struct Ready {
-    place: Arc<Place>,
-    get: Cmd,
-    versions: Vec<(Arc<Cell>, Version)>,
-    /// The cells of the connection that it is right for.
-    cells: Weak<Cells>,
-}
-
-impl Ready {
-    /// `None` unless all versions are known.
-    fn of(cells: &Arc<Cells>, keys: &[String], identity: &Identity) -> Option<Ready> {
-        let known = |key: &String| cells.get(key).and_then(|cell| Some((cell.version()?, cell)));
-        let known: Vec<_> = keys.iter().map(known).collect::<Option<_>>()?;
-        let versions: Vec<Version> = known.iter().map(|(version, _)| *version).collect();
-        let place = identity.at(&versions);
-        let mut get = redis::cmd("GET");
-        get.arg(&place.key);
-        Some(Ready {
-            place: Arc::new(place),
-            get,
-            versions: known.into_iter().map(|(version, cell)| (cell, version)).collect(),
-            cells: Arc::downgrade(cells),
-        })
-    }
-
-    /// Are these the cells that it was made from, and are its versions still in them?
-    fn is_current(&self, cells: &Arc<Cells>) -> bool {
-        std::ptr::eq(self.cells.as_ptr(), Arc::as_ptr(cells))
-            && self.versions.iter().all(|(cell, version)| cell.version() == Some(*version))
-    }
-}
-
-/// A version that was asked for.
-struct Asked {
-    cell: Arc<Cell>,
-    question: u64,
-}
-
-impl Asked {
-    fn of(cells: &Cells, key: &str) -> Asked {
-        let cell = cells.get_or_add(key);
-        Asked { question: cell.question(), cell }
-    }
-
-    fn learn(self, version: Option<Version>) {
-        if let Some(version) = version {
-            self.cell.learn(self.question, version);
         }
     }
 }

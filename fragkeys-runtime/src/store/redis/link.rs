@@ -11,24 +11,17 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, ProtocolVersion, PushInfo,
-    RedisError, RedisResult, ServerErrorKind, Value,
-};
+use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout, timeout_at};
 
 use super::super::identity::Identities;
 use super::cell::Cells;
+use super::server::{LEAST_PATIENCE, Server};
 use crate::error::{Error, ErrorKind};
 use crate::log::{notice, warning};
 
-/// What a slow but living server is given to connect or to answer, at most and at least. In
-/// between it is as long as calls wait for it.
-const MOST_PATIENCE: Duration = Duration::from_secs(5);
-const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 /// The least for a server that is only questioned: so long, calls go on using it.
 const BENEFIT_OF_DOUBT: Duration = Duration::from_millis(250);
 /// Callers that leave sooner say nothing about the server.
@@ -50,49 +43,10 @@ pub(super) struct Links {
     by_runtime: Arc<LinkMap>,
 }
 
-/// What is needed to connect, and the address to name in messages: never credentials.
-struct Server {
-    client: Client,
-    /// For servers that cannot track what was read, or may not.
-    plain_client: Client,
-    address: String,
-    /// How long calls wait for it.
-    operation_timeout: Duration,
-}
-
 impl Links {
     pub(super) fn open(url: &str, operation_timeout: Duration) -> Result<Self, Error> {
-        if url.starts_with("rediss:") {
-            let message = "`rediss://` needs TLS, which this version cannot do yet: use `redis://`, or a tunnel";
-            return Err(Error::new(ErrorKind::Config, message));
-        }
-        let info = url
-            .into_connection_info()
-            // The parser's own error can quote the URL and with it the password.
-            .map_err(|_| {
-                Error::new(
-                    ErrorKind::Config,
-                    "the Redis URL cannot be read; write `redis://[[user]:password@]host[:port][/database]` \
-                     or `redis+unix:///path/to/socket`",
-                )
-            })?;
-        let address = info.addr().to_string();
-        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let client_with = |protocol| {
-            let settings = info.redis_settings().clone().set_protocol(protocol);
-            Client::open(info.clone().set_redis_settings(settings)).map_err(|_| {
-                Error::new(
-                    ErrorKind::Config,
-                    format!("the Redis server {address} cannot be used with these settings"),
-                )
-            })
-        };
-        let client = client_with(ProtocolVersion::RESP3)?;
-        let plain_client = client_with(ProtocolVersion::RESP2)?;
-        Ok(Links {
-            server: Arc::new(Server { client, plain_client, address, operation_timeout }),
-            by_runtime: Arc::default(),
-        })
+        let server = Arc::new(Server::open(url, operation_timeout)?);
+        Ok(Links { server, by_runtime: Arc::default() })
     }
 
     pub(super) fn address(&self) -> &str {
@@ -261,7 +215,7 @@ impl Link {
             Ok(Err(error)) if is_about_connection(&error) => {
                 live.is_lost.store(true, Ordering::Release);
                 self.wake.notify_one();
-                Err(Failure::Lost(self.unreachable(&error)))
+                Err(Failure::Lost(self.server.unreachable(&error)))
             }
             Ok(Err(error)) => {
                 let code = error.code().unwrap_or("no code");
@@ -274,7 +228,7 @@ impl Link {
                 let flag = if is_telling { &live.is_doubtful } else { &live.is_questioned };
                 flag.store(true, Ordering::Release);
                 self.wake.notify_one();
-                Err(Failure::Other(self.silent()))
+                Err(Failure::Other(self.server.silent()))
             }
         }
     }
@@ -297,24 +251,16 @@ impl Link {
             Ok(Ok(state)) => match &*state {
                 State::Up(live) => Ok(live.clone()),
                 State::Down(error) => Err(error.clone()),
-                State::Connecting => Err(self.silent()),
+                State::Connecting => Err(self.server.silent()),
             },
-            _ => Err(self.silent()),
+            _ => Err(self.server.silent()),
         }
     }
 
     /// Connects, and has the server answer once: one that accepts and then closes is not up.
     async fn connect(&self) -> Result<Arc<Live>, Error> {
-        let (connection, cells) = match self.connect_tracked().await {
-            Ok(tracked) => tracked,
-            Err(error) if is_about_protocol(&error) => {
-                let config = self.connection_config();
-                let client = &self.server.plain_client;
-                let connecting = client.get_multiplexed_async_connection_with_config(&config);
-                (connecting.await.map_err(|error| self.unreachable(&error))?, None)
-            }
-            Err(error) => return Err(self.unreachable(&error)),
-        };
+        let server = &self.server;
+        let (connection, cells) = server.connect().await?;
         let live = Arc::new(Live {
             connection,
             cells,
@@ -324,39 +270,11 @@ impl Link {
             is_questioned: AtomicBool::new(false),
             early_leavers: AtomicU32::new(0),
         });
-        match timeout(self.patience(LEAST_PATIENCE), live.ping()).await {
+        match timeout(server.patience(LEAST_PATIENCE), live.ping()).await {
             Ok(Ok(_)) => Ok(live),
-            Ok(Err(error)) => Err(self.unreachable(&error)),
-            Err(_) => Err(self.silent()),
+            Ok(Err(error)) => Err(server.unreachable(&error)),
+            Err(_) => Err(server.silent()),
         }
-    }
-
-    /// A connection that is told of changes; or without cells, where the server refuses that.
-    async fn connect_tracked(&self) -> RedisResult<(MultiplexedConnection, Option<Arc<Cells>>)> {
-        let cells = Arc::new(Cells::new());
-        let told = cells.clone();
-        let config = self.connection_config().set_push_sender(move |push: PushInfo| {
-            told.apply(&push);
-            Ok::<(), std::convert::Infallible>(())
-        });
-        let client = &self.server.client;
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        let mut tracking = Pipeline::with_capacity(1);
-        tracking.cmd("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN");
-        let patience = self.patience(LEAST_PATIENCE);
-        let told = timeout(patience, connection.send_packed_commands(&tracking, 0, 1)).await;
-        let is_tracked = matches!(told, Ok(Ok(replies)) if replies == [Value::Okay]);
-        Ok((connection, is_tracked.then_some(cells)))
-    }
-
-    fn connection_config(&self) -> AsyncConnectionConfig {
-        AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.patience(LEAST_PATIENCE)))
-            .set_response_timeout(None)
-    }
-
-    fn patience(&self, least: Duration) -> Duration {
-        self.server.operation_timeout.clamp(least, MOST_PATIENCE)
     }
 
     /// Returns when the connection is of no more use.
@@ -372,47 +290,21 @@ impl Link {
                 continue;
             }
             if !is_doubtful {
-                match timeout(self.patience(BENEFIT_OF_DOUBT), live.ping()).await {
+                match timeout(self.server.patience(BENEFIT_OF_DOUBT), live.ping()).await {
                     Ok(Ok(_)) => continue,
                     Ok(Err(_)) => return,
                     Err(_) => {}
                 }
             }
             // Until it has answered, calls go straight to their functions.
-            self.become_state(State::Down(self.silent()));
-            match timeout(self.patience(LEAST_PATIENCE), live.ping()).await {
+            self.become_state(State::Down(self.server.silent()));
+            match timeout(self.server.patience(LEAST_PATIENCE), live.ping()).await {
                 Ok(Ok(_)) => {}
                 _ => return,
             }
             live.is_doubtful.store(false, Ordering::Release);
             self.become_state(State::Up(live.clone()));
         }
-    }
-
-    fn unreachable(&self, error: &RedisError) -> Error {
-        let address = &self.server.address;
-        match error.kind() {
-            redis::ErrorKind::AuthenticationFailed => Error::new(
-                ErrorKind::Refused,
-                format!("Redis at {address} refused the credentials: check the URL"),
-            ),
-            redis::ErrorKind::Io => Error::new(
-                ErrorKind::Unreachable,
-                format!("Redis at {address} cannot be reached: {error}"),
-            ),
-            kind => {
-                let code = error.code().unwrap_or("no code");
-                Error::new(
-                    ErrorKind::Unreachable,
-                    format!("Redis at {address} cannot be used: {kind:?} ({code})"),
-                )
-            }
-        }
-    }
-
-    fn silent(&self) -> Error {
-        let message = format!("Redis at {} did not answer in time", self.server.address);
-        Error::new(ErrorKind::Timeout, message)
     }
 }
 
@@ -531,11 +423,6 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         Failure::Other(error)
     }
-}
-
-/// Might a server that is spoken to in the older protocol answer?
-fn is_about_protocol(error: &RedisError) -> bool {
-    !error.is_io_error() && error.kind() != redis::ErrorKind::AuthenticationFailed
 }
 
 fn is_about_connection(error: &RedisError) -> bool {
