@@ -87,6 +87,17 @@ macro_rules! each_store {
     };
 }
 
+impl AnyStore {
+    /// Bumps without waiting, where that can be done; `false` where it cannot.
+    pub(crate) fn bump_at_once(&self, tags: &[Tag]) -> bool {
+        match self {
+            AnyStore::Memory(store) => store.bump_at_once(tags).is_ok(),
+            #[cfg(feature = "redis")]
+            AnyStore::Redis(_) => false,
+        }
+    }
+}
+
 impl Store for AnyStore {
     async fn look(
         &self,
