@@ -118,7 +118,7 @@ pub fn tag(template: TokenStream) -> TokenStream {
 /// | `key` | a field, a path into one, or for a key of several columns a tuple: `(tenant, number)` | `id` |
 /// | `scopes` | list of templates over fields, or of expressions that are `Into<Tag>` and may use `self` | none |
 /// | `on_create`, `on_delete` | `\|row\| tags` | key and scopes |
-/// | `on_update` | `\|row, change\| tags`; `change` tells the old row and the changed columns, where known | key and scopes, and those of the old row |
+/// | `on_update` | `\|row, change\| tags`; `change` tells the old row and the changed columns, where known | `change.tags(row)`: key and scopes, and those of the old row |
 ///
 /// A field that is an `Option` and `None` makes no tag: a donation that belongs to nobody has no
 /// such scope. Fields in tags must be `Display`; a key of two columns gives `Name:one:two`.
@@ -130,7 +130,7 @@ pub fn tag(template: TokenStream) -> TokenStream {
 ///     key = (club, number),
 ///     scopes = ["Member:club:<club>", Tag::scoped("Member", "letter", &self.name[..1])],
 ///     on_update = |member, change| {
-///         let mut tags = member.tags();
+///         let mut tags = change.tags(member); // also those of the old row
 ///         tags.extend(change.touches("name").then(|| Tag::global("Names")));
 ///         tags
 ///     },

@@ -33,7 +33,7 @@ impl OptionSet for Options {
         ("key", "key = id"),
         ("scopes", "scopes = [\"Donations:org:<organization_id>\"]"),
         ("on_create", "on_create = |donation| donation.scopes()"),
-        ("on_update", "on_update = |donation, change| donation.tags()"),
+        ("on_update", "on_update = |donation, change| change.tags(donation)"),
         ("on_delete", "on_delete = |donation| donation.tags()"),
     ];
 

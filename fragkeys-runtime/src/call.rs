@@ -189,6 +189,8 @@ where
     F: FnOnce(&T) -> bool,
     B: Future<Output = R>,
 {
+    // Also if its scope has ended when the body has: it may have read what was rolled back.
+    let began_inside = commit::is_inside();
     let miss = match request {
         None => None,
         Some(request) => match request.look_for_call(&plan.ops.reading, &report).await {
@@ -204,7 +206,8 @@ where
         Ok(value) => value,
         Err(output) => return output,
     };
-    if request.may_store()
+    if !began_inside
+        && request.may_store()
         && cache_if(&value)
         && let Ok(entry) = request.seal(&place, &plan.ops, &value)
     {

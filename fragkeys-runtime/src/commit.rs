@@ -5,7 +5,6 @@
 //! rows that are not committed, or a snapshot that is older than the versions. So inside of a
 //! scope bumps are held, what depends on them is not read, and nothing at all is stored.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,9 +15,12 @@ use pin_project_lite::pin_project;
 use crate::cache::Cache;
 use crate::cache::bump::{Bump, send_all};
 use crate::error::Error;
-use crate::log::warning;
 use crate::tag::Tag;
 use crate::version::Bumped;
+
+mod held;
+
+use held::{Held, Overflow};
 
 tokio::task_local! {
     static SCOPE: CommitScope;
@@ -71,20 +73,22 @@ where
 ///
 /// Whether a commit happened is not known if its connection is lost, or if the future is
 /// dropped while it is under way; and something may fail after it. A bump too many costs a
-/// miss, one too few a stale answer: so from the first poll of this future on, all bumps held
-/// so far are certain. If the scope then ends in `Ok` they are sent as ever, else they are
-/// queued and sent in the background.
+/// miss, one too few a stale answer: so from the first poll of this future on, the bumps of the
+/// scope are certain. If it then ends in `Ok` they are sent as ever, else they are queued and
+/// sent in the background.
 ///
-/// If this future is dropped before the commit has ended, the database may commit after that,
-/// and a reader in between would store the old row under the new version. So these bumps are
-/// repeated: after 1, 5 and 30 seconds. Where callers hang up and commits are slow, run the
+/// In that case, and if this future is dropped before its end, the database may commit after the
+/// bump, and a reader in between would store the old row under the new version. So such bumps
+/// are repeated: after 1, 5 and 30 seconds. Where callers hang up and commits are slow, run the
 /// write in a task of its own (`tokio::spawn`), which nobody drops.
 ///
 /// Outside of a scope it is just the commit.
 pub async fn committing<F: Future>(commit: F) -> F::Output {
-    let under_way = open_scope().map(UnderWay::begin);
+    let mut under_way = open_scope().map(UnderWay::begin);
     let output = commit.await;
-    under_way.into_iter().for_each(UnderWay::end);
+    if let Some(under_way) = &mut under_way {
+        under_way.has_ended = true;
+    }
     output
 }
 
@@ -96,19 +100,17 @@ struct UnderWay {
 
 impl UnderWay {
     fn begin(scope: CommitScope) -> Self {
-        scope.lock().make_certain();
+        scope.with_those_around().for_each(|scope| scope.lock().begin_commit());
         UnderWay { scope, has_ended: false }
-    }
-
-    fn end(mut self) {
-        self.has_ended = true;
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        if !self.has_ended {
-            self.scope.lock().is_commit_left = true;
+        for scope in self.scope.with_those_around() {
+            let due = scope.lock().end_commit(!self.has_ended);
+            // Queued as they are dropped.
+            drop(due.bumps());
         }
     }
 }
@@ -131,6 +133,8 @@ impl Drop for UnderWay {
 #[derive(Clone)]
 pub struct CommitScope {
     held: Arc<Mutex<Held>>,
+    /// The one that it joined.
+    around: Option<Arc<CommitScope>>,
 }
 
 impl CommitScope {
@@ -149,20 +153,27 @@ impl CommitScope {
 
     /// Holds bumps; `false` if the scope has ended.
     pub(crate) fn hold(&self, caches: &[Cache], tags: &[Tag]) -> bool {
-        let mut held = self.lock();
-        if !held.is_open {
-            return false;
+        let mut is_held = false;
+        let mut overflows = Vec::new();
+        for scope in self.with_those_around() {
+            let mut held = scope.lock();
+            if !held.has_ended {
+                is_held = true;
+                overflows.extend(caches.iter().filter_map(|cache| held.add(cache, tags)));
+            }
         }
-        for cache in caches {
-            held.batch(cache).add(tags);
-        }
-        true
+        overflows.iter().for_each(Overflow::log);
+        is_held
     }
 
-    fn holds_any(&self, cache: &Cache, tags: &[Tag]) -> bool {
-        let held = self.lock();
-        let mut batches = held.batches.iter().filter(|batch| batch.cache.is(cache));
-        batches.any(|batch| tags.iter().any(|tag| batch.tags.contains_key(tag)))
+    /// This scope, and those that it is inside of.
+    fn with_those_around(&self) -> impl Iterator<Item = &CommitScope> {
+        std::iter::successors(Some(self), |scope| scope.around.as_deref())
+    }
+
+    /// The innermost of these that has not ended.
+    fn open(&self) -> Option<&CommitScope> {
+        self.with_those_around().find(|scope| !scope.lock().has_ended)
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -172,15 +183,17 @@ impl CommitScope {
 
 impl fmt::Debug for CommitScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let held = self.lock();
-        let tags: usize = held.batches.iter().map(|batch| batch.tags.len()).sum();
-        f.debug_struct("CommitScope").field("is_open", &held.is_open).field("tags", &tags).finish()
+        let (has_ended, tags) = {
+            let held = self.lock();
+            (held.has_ended, held.tags().len())
+        };
+        f.debug_struct("CommitScope").field("has_ended", &has_ended).field("tags", &tags).finish()
     }
 }
 
 /// The scope around the running code, unless it has ended.
 pub(crate) fn open_scope() -> Option<CommitScope> {
-    SCOPE.try_with(Clone::clone).ok().filter(|scope: &CommitScope| scope.lock().is_open)
+    SCOPE.try_with(|scope| scope.open().cloned()).ok().flatten()
 }
 
 /// May the transaction around the running code see what others may not?
@@ -190,72 +203,8 @@ pub(crate) fn is_inside() -> bool {
 
 /// Does a bump of one of these tags wait for the commit?
 pub(crate) fn holds_any(cache: &Cache, tags: &[Tag]) -> bool {
-    open_scope().is_some_and(|scope| scope.holds_any(cache, tags))
-}
-
-struct Held {
-    is_open: bool,
-    /// A commit was left while it was under way.
-    is_commit_left: bool,
-    batches: Vec<Batch>,
-}
-
-/// What is held for one cache.
-struct Batch {
-    cache: Cache,
-    /// Each tag, and whether it is to be bumped whatever happens.
-    tags: BTreeMap<Tag, bool>,
-}
-
-impl Held {
-    fn batch(&mut self, cache: &Cache) -> &mut Batch {
-        let index = self.batches.iter().position(|batch| batch.cache.is(cache));
-        let index = index.unwrap_or_else(|| {
-            self.batches.push(Batch { cache: cache.clone(), tags: BTreeMap::new() });
-            self.batches.len() - 1
-        });
-        &mut self.batches[index]
-    }
-
-    fn make_certain(&mut self) {
-        for batch in &mut self.batches {
-            batch.tags.values_mut().for_each(|is_certain| *is_certain = true);
-        }
-    }
-
-    fn tags(&self) -> Vec<Tag> {
-        self.batches.iter().flat_map(|batch| batch.tags.keys().cloned()).collect()
-    }
-
-    /// Ends the scope and gives the bumps that are due.
-    fn end(&mut self, is_ok: bool) -> Vec<Bump> {
-        self.is_open = false;
-        let is_due = |(tag, is_certain)| (is_ok || is_certain).then_some(tag);
-        std::mem::take(&mut self.batches)
-            .into_iter()
-            .map(|Batch { cache, tags }| {
-                Bump::new(cache, tags.into_iter().filter_map(is_due).collect())
-            })
-            .filter(|bump| !bump.is_empty())
-            .collect()
-    }
-}
-
-impl Batch {
-    /// Past the bound that failed bumps have too, it is one bump of the whole cache (I7).
-    fn add(&mut self, tags: &[Tag]) {
-        for tag in tags {
-            self.tags.entry(tag.clone()).or_insert(false);
-        }
-        let bound = self.cache.max_queued_bumps();
-        if self.tags.len() > bound {
-            warning!(
-                "more than {bound} bumps wait for a commit: they become one bump of the whole cache"
-            );
-            let is_certain = self.tags.values().any(|is_certain| *is_certain);
-            self.tags = BTreeMap::from([(Tag::root(), is_certain)]);
-        }
-    }
+    let holds = |scope: &CommitScope| scope.lock().holds_any(cache, tags);
+    open_scope().is_some_and(|scope| scope.with_those_around().any(holds))
 }
 
 /// The scope of one [`OnCommit`]. Dropped, it ends, and only what is certain is bumped.
@@ -263,21 +212,24 @@ struct Owned(CommitScope);
 
 impl Owned {
     fn new() -> Self {
-        let held = Held { is_open: true, is_commit_left: false, batches: Vec::new() };
-        Owned(CommitScope { held: Arc::new(Mutex::new(held)) })
+        Owned(CommitScope { held: Arc::default(), around: open_scope().map(Arc::new) })
+    }
+
+    /// Ends the scope. What is due, unless a scope around it has that, too, and decides.
+    fn end(&self, is_ok: bool) -> Vec<Bump> {
+        let due = self.0.lock().end(is_ok);
+        if self.is_joined() { Vec::new() } else { due.bumps() }
+    }
+
+    fn is_joined(&self) -> bool {
+        self.0.around.as_deref().is_some_and(|around| around.open().is_some())
     }
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        let (certain, is_commit_left) = {
-            let mut held = self.0.lock();
-            (held.end(false), held.is_commit_left)
-        };
-        if is_commit_left {
-            certain.iter().for_each(Bump::repeat_later);
-        }
-        // Each is queued as it is dropped.
+        // Queued as they are dropped.
+        drop(self.end(false));
     }
 }
 
@@ -293,8 +245,6 @@ pin_project! {
 
 enum Stage<T> {
     Unpolled,
-    /// The scope around this one decides.
-    Joined(CommitScope),
     Running(Owned),
     Sending(Option<T>, Pin<Box<dyn Future<Output = Result<Bumped, Error>> + Send>>),
     Done,
@@ -331,19 +281,7 @@ where
         let mut this = self.project();
         loop {
             match this.stage {
-                Stage::Unpolled => {
-                    *this.stage = match open_scope() {
-                        Some(around) => Stage::Joined(around),
-                        None => Stage::Running(Owned::new()),
-                    };
-                }
-                Stage::Joined(scope) => {
-                    let poll = || this.future.as_mut().poll(context);
-                    let output = ready!(SCOPE.sync_scope(scope.clone(), poll));
-                    let bumped = Ok(Bumped::held_back(scope.lock().tags()));
-                    *this.stage = Stage::Done;
-                    return Poll::Ready(output.map(|value| Committed { value, bumped }));
-                }
+                Stage::Unpolled => *this.stage = Stage::Running(Owned::new()),
                 Stage::Running(owned) => {
                     let poll = || this.future.as_mut().poll(context);
                     let value = match ready!(SCOPE.sync_scope(owned.0.clone(), poll)) {
@@ -353,8 +291,13 @@ where
                             return Poll::Ready(Err(error));
                         }
                     };
+                    if owned.is_joined() {
+                        let bumped = Ok(Bumped::held_back(owned.0.lock().tags()));
+                        *this.stage = Stage::Done;
+                        return Poll::Ready(Ok(Committed { value, bumped }));
+                    }
                     // In the same poll as the `Ok`, so that no drop can come between.
-                    let bumps = owned.0.lock().end(true);
+                    let bumps = owned.end(true);
                     *this.stage = Stage::Sending(Some(value), Box::pin(send_all(bumps)));
                 }
                 Stage::Sending(value, sending) => {

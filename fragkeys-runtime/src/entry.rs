@@ -100,7 +100,10 @@ impl Entry {
         let request = self.request(&reading);
         let mut budget = self.cache.budget();
         let Looked { value, place } = match request.look(&reading, &mut budget).await {
-            Err(error) if error.kind() == ErrorKind::Held => return Ok(None),
+            // The versions all the same: a `set` after the scope is not newer than this.
+            Err(error) if error.kind() == ErrorKind::Held => {
+                Looked { value: None, place: self.place(&mut budget).await? }
+            }
             looked => looked?,
         };
         *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
@@ -134,19 +137,22 @@ impl Entry {
         let ops = Ops::<T>::new::<OfCache>();
         let request = self.request(&ops.reading);
         let mut budget = self.cache.budget();
+        if !request.may_store() {
+            return Ok(());
+        }
         let looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).take();
         let place = match looked_at {
             Some(place) => place,
             None => self.place(&mut budget).await?,
         };
         let entry = request.seal(&place, &ops, value)?;
-        if !request.may_store() {
-            return Ok(());
-        }
         request.put(&place, entry, &mut budget).await
     }
 
     /// Drops this entry, as it is under the present versions of its tags; says whether it was there.
+    ///
+    /// At once, also inside of [`on_commit`](crate::on_commit): a reader may store it again before
+    /// the commit. Bump one of its tags instead, which waits.
     ///
     /// # Errors
     ///

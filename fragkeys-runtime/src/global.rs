@@ -75,14 +75,16 @@ pub fn cache_named(name: &str) -> Result<Cache, Error> {
     })
 }
 
-/// All caches that functions use here: [`with_cache`]'s, else the one of those that name none
-/// and then all that are installed under a name. A bump goes to each, as functions of any may
-/// depend on the tag.
+/// All caches that functions use here: [`with_cache`]'s, else all that are installed, else the
+/// embedded store. A bump goes to each, as functions of any may depend on the tag.
 pub(crate) fn caches() -> Vec<Cache> {
-    let mut caches = vec![cache()];
-    if scoped().is_none() {
-        let named = NAMED.read().unwrap_or_else(PoisonError::into_inner);
-        caches.extend(named.values().cloned());
+    if let Some(scoped) = scoped() {
+        return vec![scoped];
+    }
+    let mut caches: Vec<Cache> = installed().into_iter().collect();
+    caches.extend(NAMED.read().unwrap_or_else(PoisonError::into_inner).values().cloned());
+    if caches.is_empty() {
+        caches.push(embedded());
     }
     caches
 }

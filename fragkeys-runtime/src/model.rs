@@ -50,8 +50,7 @@ pub trait TaggedModel: Sized {
     /// What to bump when a row became this one. Default: [`tags`](Self::tags), and those of the
     /// old row where it is known, so that a row which moves from one scope to another bumps both.
     fn on_update(&self, change: &Change<'_, Self>) -> Vec<Tag> {
-        let old = change.old().map(Self::tags).unwrap_or_default();
-        self.tags().into_iter().chain(old).collect()
+        change.tags(self)
     }
 
     /// What to bump when this row was deleted. Default: [`tags`](Self::tags).
@@ -227,6 +226,17 @@ impl<'a, M> Change<'a, M> {
     #[must_use]
     pub fn columns(self, columns: &'a [&'a str]) -> Self {
         Change { columns: Some(columns), ..self }
+    }
+
+    /// All that is affected by default: the tags of the row, and those of the old one where it is
+    /// known. For an `on_update` that adds to them.
+    #[must_use]
+    pub fn tags(&self, row: &M) -> Vec<Tag>
+    where
+        M: TaggedModel,
+    {
+        let old = self.old.map(M::tags).unwrap_or_default();
+        row.tags().into_iter().chain(old).collect()
     }
 
     /// The row before, where it is known.

@@ -48,26 +48,33 @@ impl BumpQueue {
     }
 
     pub(crate) fn add(&self, tags: &[Tag]) {
+        let mut are_others_lost = false;
         let mut waiting = self.lock();
         waiting.turn += 1;
         let turn = waiting.turn;
         waiting.turns.extend(tags.iter().map(|tag| (tag.clone(), turn)));
-        if waiting.turns.len() > self.capacity {
-            warning!(
-                "more than {} bumps wait for the store: they become one bump of the whole cache",
-                self.capacity
-            );
-            // Which says nothing to others, so theirs are kept for as long as they have room.
+        let is_full = waiting.turns.len() > self.capacity;
+        if is_full {
+            // One bump of the whole cache says nothing to others, so theirs are kept for as
+            // long as they have room.
             waiting.turns.retain(|tag, _| tag.kind() != Kind::Own);
-            if waiting.turns.len() >= self.capacity {
-                warning!(
-                    "more bumps wait for others on this Redis than there is room: theirs are lost"
-                );
+            are_others_lost = waiting.turns.len() >= self.capacity;
+            if are_others_lost {
                 waiting.turns.clear();
             }
             waiting.turns.insert(Tag::root(), turn);
         }
         self.len.store(waiting.turns.len(), Ordering::Release);
+        drop(waiting);
+        if is_full {
+            warning!(
+                "more than {} bumps wait for the store: they become one bump of the whole cache",
+                self.capacity
+            );
+        }
+        if are_others_lost {
+            warning!("more than {} bumps for others wait: theirs are lost", self.capacity);
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

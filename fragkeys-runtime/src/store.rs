@@ -106,6 +106,15 @@ impl AnyStore {
             AnyStore::Redis(store) => store.remember_identity(bytes, identity),
         }
     }
+
+    /// Bumps without waiting, where that can be done; `false` where it cannot.
+    pub(crate) fn bump_at_once(&self, tags: &[Tag]) -> bool {
+        match self {
+            AnyStore::Memory(store) => store.bump_at_once(tags).is_ok(),
+            #[cfg(feature = "redis")]
+            AnyStore::Redis(_) => false,
+        }
+    }
 }
 
 impl Store for AnyStore {

@@ -94,12 +94,6 @@ impl Bumped {
         Bumped { pairs: tags.into_iter().zip(versions).collect(), held: Vec::new() }
     }
 
-    /// Only the first of these.
-    pub(crate) fn first(mut self, number: usize) -> Self {
-        self.pairs.truncate(number);
-        self
-    }
-
     pub(crate) fn held_back(tags: Vec<Tag>) -> Self {
         Bumped { pairs: Vec::new(), held: tags }
     }

@@ -1,13 +1,18 @@
 //! Bumps and transactions: what is held, what is sent, and what nobody else may read.
 
 mod faults;
+mod late;
 mod scopes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fragkeys::{Cache, Outcome, Tag, Version, committing, invalidate, observe, on_commit};
+use fragkeys::{
+    Cache, CommitScope, Outcome, Tag, Version, committing, invalidate, observe, on_commit,
+};
 use fragkeys::{tagged_cache, with_cache};
+
+use tokio::sync::Notify;
 
 use crate::support::over_both_stores;
 
@@ -65,8 +70,9 @@ over_both_stores! {
     a_commit_of_unknown_outcome_is_bumped,
     what_fails_after_the_commit_does_not_take_the_bump_along,
     a_drop_during_the_commit_does_not_take_the_bump_along,
-    only_what_was_held_before_the_commit_is_certain,
-    a_commit_that_ends_after_its_bump_is_bumped_again,
+    what_is_bumped_after_the_commit_is_certain_too,
+    what_began_inside_is_not_stored_when_the_scope_has_ended,
+    an_entry_that_was_held_is_fenced_when_the_scope_has_ended,
 }
 
 /// The hole: this is what happens without a scope.
@@ -315,51 +321,61 @@ async fn a_drop_during_the_commit_does_not_take_the_bump_along(cache: Cache) {
     bumped_in_the_background(&cache, before).await;
 }
 
-async fn only_what_was_held_before_the_commit_is_certain(cache: Cache) {
-    let other = Tag::global("Other");
-    let (before, other_before) = (version(&cache).await, cache.tag_version(&other).await.unwrap());
+/// "Bump when it is committed": also when something else fails then.
+async fn what_is_bumped_after_the_commit_is_certain_too(cache: Cache) {
+    let before = version(&cache).await;
     let _ = on_commit(async {
-        cache.invalidate(["Row"]).await.unwrap();
         committing(async {}).await;
-        cache.invalidate(["Other"]).await.unwrap();
-        Err::<(), _>("a second transaction was rolled back")
+        cache.invalidate(["Row"]).await.unwrap();
+        Err::<(), _>("the mail could not be sent")
     })
     .await;
     bumped_in_the_background(&cache, before).await;
-    assert_eq!(cache.tag_version(&other).await.unwrap(), other_before);
+}
+
+/// It may have read what was rolled back then.
+async fn what_began_inside_is_not_stored_when_the_scope_has_ended(cache: Cache) {
+    let (began, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let mut reading = None;
+    let outcome = on_commit(async {
+        let (cache, began_inside, may_end) = (cache.clone(), began.clone(), may_end.clone());
+        let read = async move {
+            let entry = cache.entry("row").tag("Row");
+            let read = entry.get_or_set_with(|| async {
+                began_inside.notify_one();
+                may_end.notified().await;
+                666
+            });
+            read.await
+        };
+        reading = Some(tokio::spawn(CommitScope::current().unwrap().run(read)));
+        began.notified().await;
+        Err::<(), _>("rolled back")
+    })
+    .await;
+    outcome.unwrap_err();
+    may_end.notify_one();
+    assert_eq!(reading.unwrap().await.unwrap(), 666);
+    assert_eq!(cache.entry("row").tag("Row").get::<i32>().await.unwrap(), None);
+}
+
+/// A `get` inside, a `set` outside: the value is no newer than the `get`.
+async fn an_entry_that_was_held_is_fenced_when_the_scope_has_ended(cache: Cache) {
+    let entry = cache.entry("row").tag("Row");
+    on_commit(async {
+        cache.invalidate(["Row"]).await.unwrap();
+        assert_eq!(entry.get::<i32>().await.unwrap(), None);
+        Ok::<_, ()>(())
+    })
+    .await
+    .unwrap();
+    entry.set(&1).await.unwrap();
+    assert_eq!(cache.entry("row").tag("Row").get::<i32>().await.unwrap(), None);
+    entry.set(&2).await.unwrap();
+    assert_eq!(entry.get::<i32>().await.unwrap(), Some(2));
 }
 
 async fn bumped_in_the_background(cache: &Cache, before: Version) {
     crate::support::eventually("it is bumped", async || cache.queued_bumps() == 0).await;
     assert!(version(cache).await > before);
-}
-
-/// The database goes on with a COMMIT that nobody waits for any more: a reader stores the old
-/// row under the new version, and then it is old.
-async fn a_commit_that_ends_after_its_bump_is_bumped_again(cache: Cache) {
-    let database = Database::default();
-    with_cache(cache.clone(), async {
-        let before = version(&cache).await;
-        {
-            let under_way = tokio::sync::Notify::new();
-            let transaction = on_commit(async {
-                database.write(1);
-                invalidate!("Row").await.unwrap();
-                committing(async {
-                    under_way.notify_one();
-                    std::future::pending::<Result<(), ()>>().await
-                })
-                .await
-            });
-            tokio::select! {
-                _ = transaction => unreachable!("it never ends"),
-                () = under_way.notified() => {}
-            }
-        }
-        bumped_in_the_background(&cache, before).await;
-        assert_eq!(row(&database).await, 0, "refilled before the commit");
-        database.commit().await;
-        crate::support::eventually("it is bumped again", async || row(&database).await == 1).await;
-    })
-    .await;
 }

@@ -195,6 +195,66 @@ async fn bumps_are_written_for_the_original_too() {
     assert_eq!(server.keys(":1:*").len(), 3, "of which the original knows nothing");
 }
 
+/// I7: past the bound it is one bump of the whole cache, of which the original knows nothing.
+#[tokio::test]
+async fn many_held_bumps_reach_the_original_as_long_as_there_is_room() {
+    let server = RedisServer::start();
+    // Each takes the room of two; with the sixth, those before it are lost.
+    for (bumps, kept) in [(3, 3), (6, 1)] {
+        server.flushall();
+        let config = patient(server.url()).also_bump(python()).max_queued_bumps(5);
+        let cache = config.build().await.unwrap();
+        let entry = cache.entry("any");
+        entry.set(&1).await.unwrap();
+        let scope = fragkeys::on_commit(async {
+            for id in 0..bumps {
+                cache.invalidate([Tag::new("User", id)]).await.unwrap();
+            }
+            Ok::<_, ()>(())
+        });
+        let bumped = scope.report().await.unwrap().bumped.unwrap();
+        assert_eq!(bumped.into_iter().map(|(tag, _)| tag).collect::<Vec<_>>(), ["*".into()]);
+        assert_eq!(entry.get::<i32>().await.unwrap(), None);
+        assert_eq!(server.keys(":1:*").len(), kept, "of {bumps}");
+    }
+}
+
+#[tokio::test]
+async fn what_stands_for_a_held_tag_is_held_too() {
+    let server = RedisServer::start();
+    let cache = patient(server.url()).also_bump(python()).build().await.unwrap();
+    let source = Source::default();
+    assert_eq!(original(&cache, &source).await, Outcome::Miss);
+    assert_eq!(original(&cache, &source).await, Outcome::Hit);
+    let scope = fragkeys::on_commit(async {
+        let bumped = cache.invalidate(["User:42"]).await.unwrap();
+        assert_eq!(bumped.held(), ["User:42".into()]);
+        assert_eq!(original(&cache, &source).await, Outcome::Bypass);
+        Ok::<_, ()>(())
+    });
+    let bumped = scope.report().await.unwrap().bumped.unwrap();
+    assert_eq!(bumped.len(), 1);
+    assert_eq!(original(&cache, &source).await, Outcome::Miss);
+}
+
+/// A user who may not write others' keys: ours are bumped, and cached.
+#[tokio::test]
+async fn i6_what_others_refuse_does_not_keep_ours_from_being_bumped() {
+    let server = RedisServer::start();
+    let cache = patient(server.url()).also_bump(python()).build().await.unwrap();
+    cache.invalidate(["warm"]).await.unwrap();
+    server.cli(&["ACL", "SETUSER", "default", "resetkeys", "~fragkeys:*"]);
+    let error = cache.invalidate(["User:42"]).await.unwrap_err();
+    assert!(error.to_string().contains("bumping `~:1:User_42NOZ` failed"), "{error}");
+    assert_eq!(cache.queued_bumps(), 1);
+    let entry = cache.entry("x").tag("User:42");
+    entry.set(&1).await.unwrap();
+    assert_eq!(entry.get::<i32>().await.unwrap(), Some(1));
+    server.cli(&["ACL", "SETUSER", "default", "allkeys"]);
+    eventually("the original has it", async || cache.queued_bumps() == 0).await;
+    assert_eq!(server.cli(&["EXISTS", KEY]), "1");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn i6_a_failed_bump_is_retried_for_the_original_too() {
     let mut server = RedisServer::start();

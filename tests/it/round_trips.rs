@@ -115,3 +115,20 @@ async fn a_bump_is_one_round_trip() {
     meter.cache.invalidate_all().await.unwrap();
     assert_eq!(meter.read().0, 1);
 }
+
+/// All that is held goes at once, however many calls it took; rolled back, nothing goes.
+#[tokio::test]
+async fn the_bumps_of_a_transaction_are_one_round_trip() {
+    let meter = Meter::start().await;
+    for outcome in [Ok(()), Err(())] {
+        let transaction = fragkeys::on_commit(async {
+            for id in 0..100 {
+                meter.cache.invalidate([Tag::new("User", id)]).await.unwrap();
+            }
+            assert_eq!(meter.read().0, 0);
+            outcome
+        });
+        assert_eq!(transaction.await, outcome);
+        assert_eq!(meter.read().0, u64::from(outcome.is_ok()));
+    }
+}

@@ -2,8 +2,11 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -12,9 +15,10 @@ use tokio::time::sleep;
 use super::{Cache, Shared};
 use crate::commit;
 use crate::error::Error;
+use crate::fragmented_keys::FragmentedKeys;
 use crate::log::{notice, warning};
 use crate::store::Store as _;
-use crate::tag::Tag;
+use crate::tag::{Kind, Tag};
 use crate::version::Bumped;
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
@@ -43,23 +47,28 @@ pub(crate) async fn bump(caches: Vec<Cache>, tags: Vec<Tag>) -> Result<Bumped, E
     {
         return Ok(Bumped::held_back(tags));
     }
-    send_all(caches.into_iter().map(|cache| Bump::new(cache, tags.clone())).collect()).await
+    send_all(caches.iter().flat_map(|cache| Bump::each(cache, tags.clone())).collect()).await
 }
 
-/// Sends bumps, one cache after the other. All are tried; the first error is the answer.
-/// Of a tag that several caches have, the first one's version is told.
-pub(crate) async fn send_all(mut bumps: Vec<Bump>) -> Result<Bumped, Error> {
-    let mut outcome = Ok(Bumped::default());
-    bumps.reverse();
-    // Those that were not reached are queued if this future is dropped.
-    while let Some(bump) = bumps.pop() {
-        outcome = match (outcome, bump.send().await) {
-            (Ok(bumped), Ok(more)) => Ok(bumped.and(more)),
-            (Err(first), _) => Err(first),
-            (Ok(_), Err(error)) => Err(error),
-        };
-    }
-    outcome
+/// Sends bumps, all at once, and waits for all of them; the first error is the answer. Of a tag
+/// that several caches have, the first one's version is told. Dropped, those that have no answer
+/// are queued.
+pub(crate) async fn send_all(bumps: Vec<Bump>) -> Result<Bumped, Error> {
+    type Sending = Pin<Box<dyn Future<Output = Result<Bumped, Error>> + Send>>;
+    let mut sending: Vec<(Sending, Option<Result<Bumped, Error>>)> =
+        bumps.into_iter().map(|bump| (Box::pin(bump.send()) as Sending, None)).collect();
+    poll_fn(|context| {
+        for (sending, outcome) in sending.iter_mut().filter(|(_, outcome)| outcome.is_none()) {
+            if let Poll::Ready(answer) = sending.as_mut().poll(context) {
+                *outcome = Some(answer);
+            }
+        }
+        let is_done = sending.iter().all(|(_, outcome)| outcome.is_some());
+        if is_done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    let mut outcomes = sending.into_iter().filter_map(|(_, outcome)| outcome);
+    outcomes.try_fold(Bumped::default(), |bumped, outcome| Ok(bumped.and(outcome?)))
 }
 
 fn distinct(tags: Vec<Tag>) -> Vec<Tag> {
@@ -67,35 +76,39 @@ fn distinct(tags: Vec<Tag>) -> Vec<Tag> {
     tags.into_iter().filter(|tag| seen.insert(tag.clone())).collect()
 }
 
-/// A bump that its store does not have yet. Dropped, it is queued (I6, I8).
+/// A bump that its store does not have yet, of tags that stand at keys of one kind: those of
+/// others may be refused where ours are not. Dropped, it is queued (I6, I8).
 pub(crate) struct Bump {
     cache: Cache,
-    /// Those that were asked for, then their counterparts elsewhere.
     tags: Vec<Tag>,
-    asked: usize,
+    /// Else these are counterparts, of which nothing is told.
+    is_asked: bool,
 }
 
 impl Bump {
-    pub(crate) fn new(cache: Cache, mut tags: Vec<Tag>) -> Self {
-        let asked = tags.len();
-        for original in &cache.shared.settings.also_bump {
-            let counterparts = tags[..asked].iter().filter_map(|tag| original.counterpart(tag));
-            tags.extend(counterparts.collect::<Vec<_>>());
-        }
-        Bump { cache, tags: distinct(tags), asked }
+    /// The bumps of these tags and of what stands for them elsewhere.
+    fn each(cache: &Cache, tags: Vec<Tag>) -> Vec<Bump> {
+        let counterparts = cache.counterparts(&tags);
+        Bump::groups(cache, tags, counterparts)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.tags.is_empty()
+    pub(crate) fn groups(cache: &Cache, asked: Vec<Tag>, mut counterparts: Vec<Tag>) -> Vec<Bump> {
+        let (own, original): (Vec<_>, Vec<_>) =
+            asked.into_iter().partition(|tag| tag.kind() == Kind::Own);
+        counterparts.retain(|tag| !original.contains(tag));
+        [(own, true), (original, true), (counterparts, false)]
+            .into_iter()
+            .filter(|(tags, _)| !tags.is_empty())
+            .map(|(tags, is_asked)| Bump { cache: cache.clone(), tags, is_asked })
+            .collect()
     }
 
     /// Bumps again some time later, for a change that may come after the bump.
     pub(crate) fn repeat_later(&self) {
         let Ok(runtime) = Handle::try_current() else { return };
-        let Bump { cache, tags, asked } = self;
-        let tags = tags[..*asked].to_vec();
-        let repeated = Repeated::begin(cache);
-        if cache.shared.repeated.load(Ordering::Relaxed) > MOST_REPEATED {
+        let tags = self.tags.clone();
+        let repeated = Repeated::begin(&self.cache);
+        if self.cache.shared.repeated.load(Ordering::Relaxed) > MOST_REPEATED {
             warning!(
                 "more than {MOST_REPEATED} commits were left under way: {} is bumped only once",
                 Listed(&tags)
@@ -106,12 +119,14 @@ impl Bump {
             for pause in REPEATS {
                 sleep(pause).await;
                 // If it fails, it is queued.
-                let _ = Bump::new(repeated.0.clone(), tags.clone()).send().await;
+                let (cache, tags) = (repeated.0.clone(), tags.clone());
+                let _ = Bump { cache, tags, is_asked: false }.send().await;
             }
         });
     }
 
     async fn send(mut self) -> Result<Bumped, Error> {
+        self.cache.ensure_retry();
         let Shared { store, queue, settings, bumps, counters, .. } = &*self.cache.shared;
         let settles = queue.among(&self.tags);
         // Until the store has answered, the bump may be lost: also if this future is dropped.
@@ -120,12 +135,16 @@ impl Bump {
         match answer {
             Ok(versions) => {
                 queue.settle(&settles);
-                counters.bumped.add_many(self.tags.len());
-                Ok(Bumped::new(std::mem::take(&mut self.tags), versions).first(self.asked))
+                let tags = std::mem::take(&mut self.tags);
+                if !self.is_asked {
+                    return Ok(Bumped::default());
+                }
+                counters.bumped.add_many(tags.len());
+                Ok(Bumped::new(tags, versions))
             }
             Err(error) => Err(error.context(format_args!(
                 "bumping {} failed and is queued to be retried",
-                Listed(&self.tags[..self.asked])
+                Listed(&self.tags)
             ))),
         }
     }
@@ -149,14 +168,24 @@ impl Drop for Repeated {
 
 impl Drop for Bump {
     fn drop(&mut self) {
-        if !self.tags.is_empty() {
-            self.cache.shared.queue.add(&self.tags);
+        let Shared { store, queue, .. } = &*self.cache.shared;
+        if !self.tags.is_empty() && !store.bump_at_once(&self.tags) {
+            queue.add(&self.tags);
             self.cache.ensure_retry();
         }
     }
 }
 
 impl Cache {
+    /// What stands for these tags elsewhere, and is bumped with them.
+    pub(crate) fn counterparts(&self, tags: &[Tag]) -> Vec<Tag> {
+        let also_bump = self.shared.settings.also_bump.iter();
+        let of_one = |original: &FragmentedKeys| -> Vec<Tag> {
+            tags.iter().filter_map(|tag| original.counterpart(tag)).collect()
+        };
+        distinct(also_bump.flat_map(of_one).collect())
+    }
+
     /// Starts the task that retries queued bumps, unless one is at it.
     pub(super) fn ensure_retry(&self) {
         if self.shared.queue.len() == 0 {
@@ -227,7 +256,9 @@ impl Shared {
     async fn retry(&self, claim: u64) -> Result<(), Error> {
         let patience = self.settings.operation_timeout.clamp(LEAST_PATIENCE, MOST_PATIENCE);
         let mut outcome = Ok(());
-        for queued in self.queue.all().chunks(TAGS_PER_RETRY) {
+        let (own, others): (Vec<_>, Vec<_>) =
+            self.queue.all().into_iter().partition(|(tag, _)| tag.kind() == Kind::Own);
+        for queued in own.chunks(TAGS_PER_RETRY).chain(others.chunks(TAGS_PER_RETRY)) {
             let tags: Vec<Tag> = queued.iter().map(|(tag, _)| tag.clone()).collect();
             match self.store.bump(&tags, patience).await {
                 Ok(_) => {

@@ -370,7 +370,7 @@ fn refusal(reply: Value) -> Error {
         "LOADING" => "it is still loading its data",
         "NOAUTH" | "WRONGPASS" => "it wants other credentials: check the URL",
         "NOPERM" => {
-            "the user lacks a permission: fragkeys needs GET, SET, MGET, DEL, INCR, PEXPIRE, TIME, EVAL and EVALSHA on its prefix"
+            "the user lacks a permission: fragkeys needs GET, SET, MGET, DEL, INCR, PEXPIRE, TIME, EVAL and EVALSHA on its prefix, and on the keys that `also_bump` names"
         }
         "MISCONF" => "it cannot save to disk and refuses writes",
         "MOVED" | "ASK" | "CROSSSLOT" | "CLUSTERDOWN" => {

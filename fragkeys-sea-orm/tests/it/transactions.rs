@@ -169,7 +169,6 @@ async fn a_drop_during_the_commit_in_a_scope_bumps(cache: Cache) {
         Ok::<_, DbErr>(())
     });
     drop_while_it_commits(fragkeys::on_commit(writer), &has_worked).await;
-    assert_eq!(cache.queued_bumps(), 3);
     drop(reader);
     eventually("the queue", async || cache.queued_bumps() == 0).await;
     assert_eq!(watch.bumped().await, ["Donations:1", "Donations:org:1", "Donations:org:2"]);
