@@ -92,6 +92,17 @@ pub async fn committing<F: Future>(commit: F) -> F::Output {
     output
 }
 
+/// Says that a commit follows which cannot be wrapped in [`committing`]: that of a driver which
+/// commits by itself when a closure has given `Ok`. Call it last in that closure. From then on
+/// the bumps of the scope are certain, as they are when `committing` begins.
+///
+/// Outside of a scope it does nothing.
+pub fn commit_follows() {
+    if let Some(scope) = open_scope() {
+        scope.with_those_around().for_each(|scope| scope.lock().make_certain());
+    }
+}
+
 /// A commit that has not ended. Dropped, nobody knows when it will.
 struct UnderWay {
     scope: CommitScope,

@@ -42,7 +42,7 @@ pub use codec::Json;
 #[cfg(feature = "msgpack")]
 pub use codec::MessagePack;
 pub use codec::{Bincode, CacheCodec, Codec, CodecError};
-pub use commit::{CommitScope, Committed, OnCommit, committing, on_commit};
+pub use commit::{CommitScope, Committed, OnCommit, commit_follows, committing, on_commit};
 pub use config::Config;
 pub use entry::Entry;
 pub use error::{Error, ErrorKind};

@@ -110,8 +110,9 @@ pub use fragkeys_runtime::MessagePack;
 pub use fragkeys_runtime::{
     Bincode, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError, CommitScope, Committed,
     Config, Entry, Error, ErrorKind, FragmentedKeys, KeyRing, KeyedBy, ModelInfo, Muted, OnCommit,
-    Outcome, RingTag, Stats, Tag, TaggedModel, Version, cache, cache_named, committing, is_muted,
-    is_registered, models, mute, observe, on_commit, register, reset_for_tests, with_cache,
+    Outcome, RingTag, Stats, Tag, TaggedModel, Version, cache, cache_named, commit_follows,
+    committing, is_muted, is_registered, models, mute, observe, on_commit, register,
+    reset_for_tests, with_cache,
 };
 
 #[doc(hidden)]

@@ -69,8 +69,12 @@ impl Held {
     }
 
     pub(super) fn begin_commit(&mut self) {
-        self.has_commit_begun = true;
         self.commits_under_way += 1;
+        self.make_certain();
+    }
+
+    pub(super) fn make_certain(&mut self) {
+        self.has_commit_begun = true;
         for batch in &mut self.batches {
             batch.tags.values_mut().for_each(|held| held.is_certain = true);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fragkeys::{Cache, CommitScope, committing, invalidate, on_commit, with_cache};
+use fragkeys::{Cache, CommitScope, commit_follows, committing, invalidate, on_commit, with_cache};
 use tokio::sync::Notify;
 
 use super::{Database, row};
@@ -86,7 +86,7 @@ async fn begun_when_the_closure_has_ended(cache: Cache) {
         let transaction = on_commit(async {
             database.write(1);
             invalidate!("Row").await.unwrap();
-            committing(async {}).await;
+            commit_follows();
             never().await
         });
         tokio::time::timeout(SHORT, transaction).await
