@@ -9,7 +9,7 @@
 /// # What it costs
 ///
 /// An update and a delete read the row first, through the same connection: one `SELECT` by
-/// primary key, locking in a transaction (`FOR UPDATE`, where the database has it). Only so
+/// primary key, locking in a transaction where the database has that. Only so
 /// a row that moves from one scope to another bumps both. An insert reads nothing.
 ///
 /// With `scope_columns` an update reads the old row only if it sets one of them. Name all

@@ -3,10 +3,11 @@
 use std::future::ready;
 
 use fragkeys::{Change, CommitScope, TaggedModel, committing, is_muted};
+use sea_orm::sea_query::LockType;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IdenStatic,
-    IntoActiveModel, Iterable, ModelTrait, PrimaryKeyToColumn, QueryFilter, QuerySelect, Select,
-    TryIntoModel,
+    ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait,
+    IdenStatic, IntoActiveModel, Iterable, ModelTrait, PrimaryKeyToColumn, QueryFilter,
+    QuerySelect, Select, TryIntoModel,
 };
 
 use crate::connection::Connection;
@@ -22,8 +23,8 @@ type PrimaryKey<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::PrimaryKe
 ///
 /// A row that moves from one scope to another must bump both, and only the old row knows the
 /// first. Costs one `SELECT` by primary key for an update that sets any column, none for an
-/// insert. In a transaction it locks the row (`FOR UPDATE`, where the database has that), as
-/// the update is about to. To save it where a model has no scopes, leave this call away;
+/// insert. In a transaction it locks the row as the update is about to (`FOR NO KEY UPDATE` on
+/// PostgreSQL, `FOR UPDATE` on MySQL). To save it where a model has no scopes, leave this call away;
 /// where few columns are in scopes, see [`before_save_of`].
 ///
 /// # Errors
@@ -83,7 +84,10 @@ where
         Some(scope_columns) => scope_columns.iter().any(|&column| is_set(active, column)),
         None => !columns.is_empty(),
     };
-    let old = if can_move { stored_row(active, db).await? } else { None };
+    let old = if can_move { stored_row(active, db, update_lock(db)).await? } else { None };
+    // As the database writes it, which is how the saved row comes back: a key that ignores case
+    // finds a row whose key is written otherwise.
+    let key = old.as_ref().map_or(key, ModelTrait::get_primary_key_value);
     pending::add(Row::new::<Model<A>, C>(db, key), Note::new(old, columns));
     Ok(())
 }
@@ -144,7 +148,7 @@ where
     if is_muted::<Model<A>>() {
         return Ok(active);
     }
-    Ok(match stored_row(&active, db).await? {
+    Ok(match stored_row(&active, db, LockType::Update).await? {
         Some(row) => row.into_active_model(),
         None => active,
     })
@@ -206,13 +210,13 @@ async fn make_certain(connection: Connection) {
 }
 
 /// The row with this ActiveModel's key, as the database has it.
-async fn stored_row<A, C>(active: &A, db: &C) -> Result<Option<Model<A>>, DbErr>
+async fn stored_row<A, C>(active: &A, db: &C, lock: LockType) -> Result<Option<Model<A>>, DbErr>
 where
     A: ActiveModelTrait,
     C: ConnectionTrait,
 {
     let Some(select) = select_row(active) else { return Ok(None) };
-    locked(select, Connection::of::<C>()).one(db).await
+    locked(select, Connection::of::<C>(), lock).one(db).await
 }
 
 fn select_row<A: ActiveModelTrait>(active: &A) -> Option<Select<A::Entity>> {
@@ -226,8 +230,23 @@ fn select_row<A: ActiveModelTrait>(active: &A) -> Option<Select<A::Entity>> {
 
 /// Locks the rows until the end of the transaction, so that they are what the next
 /// statement changes.
-pub(crate) fn locked<E: EntityTrait>(select: Select<E>, connection: Connection) -> Select<E> {
-    if connection.keeps_locks() { select.lock_exclusive() } else { select }
+pub(crate) fn locked<E: EntityTrait>(
+    select: Select<E>,
+    connection: Connection,
+    lock: LockType,
+) -> Select<E> {
+    if connection.keeps_locks() { select.lock(lock) } else { select }
+}
+
+/// The lock that an update takes itself. In PostgreSQL it is the weaker one, which lets others
+/// insert rows that refer to this one: with the stronger, two that do both would wait for each
+/// other.
+pub(crate) fn update_lock(db: &impl ConnectionTrait) -> LockType {
+    if db.get_database_backend() == DbBackend::Postgres {
+        LockType::NoKeyUpdate
+    } else {
+        LockType::Update
+    }
 }
 
 fn is_set<A: ActiveModelTrait>(active: &A, column: Column<A>) -> bool {

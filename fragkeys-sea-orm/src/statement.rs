@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 
 use fragkeys::{Change, TaggedModel, on_commit};
-use sea_orm::sea_query::{IntoCondition, ValueTuple};
+use sea_orm::sea_query::{IntoCondition, LockType, ValueTuple};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IdenStatic,
     Insert, IntoActiveModel, Iterable, ModelTrait, PrimaryKeyToColumn, PrimaryKeyTrait,
@@ -12,7 +12,7 @@ use sea_orm::{
 };
 
 use crate::connection::Connection;
-use crate::hook::{self, change, column_names, locked};
+use crate::hook::{self, change, column_names, locked, update_lock};
 use crate::warning::{self, Event};
 
 type Model<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::Model;
@@ -146,7 +146,7 @@ where
         return Ok(Vec::new());
     }
     let connection = Connection::of::<C>();
-    let old = locked(E::find().filter(filter.clone()), connection).all(db).await?;
+    let old = locked(E::find().filter(filter.clone()), connection, update_lock(db)).all(db).await?;
     let statement = statement.filter(filter);
     let new = if db.support_returning() {
         statement.exec_with_returning(db).await?
@@ -202,7 +202,7 @@ where
     let rows = if db.support_returning() {
         statement.exec_with_returning(db).await?
     } else {
-        let rows = locked(E::find().filter(filter), connection).all(db).await?;
+        let rows = locked(E::find().filter(filter), connection, LockType::Update).all(db).await?;
         statement.exec(db).await?;
         rows
     };

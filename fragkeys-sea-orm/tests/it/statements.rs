@@ -1,16 +1,14 @@
 //! What SeaORM runs without hooks: many rows at a time, and upserts.
 
 use fragkeys::Cache;
-use sea_orm::prelude::{Expr, async_trait};
+use sea_orm::prelude::Expr;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr,
-    EntityTrait, ExecResult, QueryFilter, QueryResult, Set, Statement,
-};
+use sea_orm::{ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, QueryFilter, Set};
 
 use crate::entity::donation::{ActiveModel, Column, Entity};
 use crate::entity::member;
 use crate::support::{Database, Watch, new_donation, over_both_stores};
+use crate::wrapped::Wrapped;
 
 over_both_stores! {
     seaorms_own_bump_nothing,
@@ -181,39 +179,9 @@ async fn in_a_transaction_they_wait_for_the_commit(cache: Cache) {
     assert_eq!(watch.bumped().await, TAGS);
 }
 
-/// A connection to a database that cannot give back what it changed, as MySQL is one.
-struct WithoutReturning(DatabaseConnection);
-
-#[async_trait::async_trait]
-impl ConnectionTrait for WithoutReturning {
-    fn get_database_backend(&self) -> DbBackend {
-        self.0.get_database_backend()
-    }
-
-    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.0.execute_raw(statement).await
-    }
-
-    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.0.execute_unprepared(sql).await
-    }
-
-    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.0.query_one_raw(statement).await
-    }
-
-    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.0.query_all_raw(statement).await
-    }
-
-    fn support_returning(&self) -> bool {
-        false
-    }
-}
-
 async fn all_of_it_without_returning(cache: Cache) {
     let database = Database::new().await;
-    let db = &WithoutReturning(database.db.clone());
+    let db = &Wrapped::without_returning(&database.db);
     let mut watch = Watch::new(&cache, &TAGS).await;
     database.statements();
     let rows = fragkeys_sea_orm::insert_many(three(), db).await.unwrap();
