@@ -1,8 +1,6 @@
 //! What the hooks of an entity do, one function for each hook of SeaORM.
 
-use std::future::ready;
-
-use fragkeys::{Change, CommitScope, TaggedModel, committing, is_muted};
+use fragkeys::{Change, TaggedModel, commit_follows, is_muted};
 use sea_orm::sea_query::LockType;
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait,
@@ -109,19 +107,24 @@ where
 {
     let connection = Connection::of::<C>();
     if insert {
-        created(connection, model).await;
+        warning::unless_in_scope::<M>(Event::Insert, connection);
+        make_certain(connection);
+        created(model).await;
         return;
     }
     let notes = pending::take(&Row::new::<M, C>(db, model.get_primary_key_value()));
-    if notes.is_empty() {
-        updated(connection, model, &Change::unknown()).await;
+    let changes: Vec<_> = notes.iter().map(|note| (note.old(), note.columns())).collect();
+    // An update that sets nothing is not sent.
+    if !changes.is_empty() && changes.iter().all(|(_, columns)| columns.is_empty()) {
+        return;
     }
-    for note in notes {
-        let columns = note.columns();
-        // An update that sets nothing is not sent.
-        if !columns.is_empty() {
-            updated(connection, model, &change(note.old(), &columns)).await;
-        }
+    warning::unless_in_scope::<M>(Event::Update, connection);
+    make_certain(connection);
+    if changes.is_empty() {
+        updated(model, &Change::unknown()).await;
+    }
+    for (old, columns) in changes.iter().filter(|(_, columns)| !columns.is_empty()) {
+        updated(model, &change(*old, Some(columns))).await;
     }
 }
 
@@ -169,43 +172,41 @@ where
     C: ConnectionTrait,
 {
     if let Ok(model) = active.clone().try_into_model() {
-        deleted(Connection::of::<C>(), &model).await;
+        let connection = Connection::of::<C>();
+        warning::unless_in_scope::<Model<A>>(Event::Delete, connection);
+        make_certain(connection);
+        deleted(&model).await;
     }
 }
 
-/// The old row may be unknown, the columns are known.
-pub(crate) fn change<'a, M>(old: Option<&'a M>, columns: &'a [&'a str]) -> Change<'a, M> {
-    old.map_or_else(Change::unknown, Change::from_row).columns(columns)
+/// Of what is known; `None` is what is not.
+pub(crate) fn change<'a, M>(old: Option<&'a M>, columns: Option<&'a [&'a str]>) -> Change<'a, M> {
+    let change = old.map_or_else(Change::unknown, Change::from_row);
+    match columns {
+        Some(columns) => change.columns(columns),
+        None => change,
+    }
 }
 
-pub(crate) async fn created<M: TaggedModel + 'static>(connection: Connection, model: &M) {
-    warning::unless_in_scope::<M>(Event::Insert, connection);
+pub(crate) async fn created<M: TaggedModel>(model: &M) {
     // An error is in the log, and its bump in the queue; the row is saved.
     let _ = model.created().await;
-    make_certain(connection).await;
 }
 
-pub(crate) async fn updated<M: TaggedModel + 'static>(
-    connection: Connection,
-    model: &M,
-    change: &Change<'_, M>,
-) {
-    warning::unless_in_scope::<M>(Event::Update, connection);
+pub(crate) async fn updated<M: TaggedModel>(model: &M, change: &Change<'_, M>) {
     let _ = model.updated(change).await;
-    make_certain(connection).await;
 }
 
-pub(crate) async fn deleted<M: TaggedModel + 'static>(connection: Connection, model: &M) {
-    warning::unless_in_scope::<M>(Event::Delete, connection);
+pub(crate) async fn deleted<M: TaggedModel>(model: &M) {
     let _ = model.deleted().await;
-    make_certain(connection).await;
 }
 
 /// What was written past the transaction stays, also if the scope around it fails: so its
-/// bumps must not be dropped with it.
-async fn make_certain(connection: Connection) {
-    if connection.may_have_committed() && CommitScope::current().is_some() {
-        committing(ready(())).await;
+/// bumps, those before and those to come, must not be dropped with it. Goes through all that are
+/// held: call it once, not for each row.
+pub(crate) fn make_certain(connection: Connection) {
+    if connection.may_have_committed() {
+        commit_follows();
     }
 }
 
@@ -253,31 +254,9 @@ fn is_set<A: ActiveModelTrait>(active: &A, column: Column<A>) -> bool {
     matches!(active.get(column), ActiveValue::Set(_))
 }
 
-/// What an update writes: the columns that are set, but for the key, which finds the row.
+/// What an update writes, by the database's names: the columns that are set, but for the key, which finds the row.
 fn columns_set<A: ActiveModelTrait>(active: &A) -> Vec<String> {
     let columns = Column::<A>::iter()
         .filter(|&column| PrimaryKey::<A>::from_column(column).is_none() && is_set(active, column));
-    columns.flat_map(column_names).collect()
-}
-
-/// The name that the database knows, and that of the model's field where it is another.
-pub(crate) fn column_names<C: IdenStatic>(column: C) -> Vec<String> {
-    let mut names = vec![column.as_str().to_owned()];
-    let field = field_name(column);
-    if field != names[0] {
-        names.push(field);
-    }
-    names
-}
-
-/// `OrganizationId` is made of `organization_id`.
-fn field_name(column: impl IdenStatic) -> String {
-    let mut name = String::new();
-    for character in format!("{column:?}").chars() {
-        if character.is_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.extend(character.to_lowercase());
-    }
-    name
+    columns.map(|column| column.as_str().to_owned()).collect()
 }

@@ -1,6 +1,6 @@
 //! The statements that SeaORM runs without hooks, with their bumps.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 
 use fragkeys::{Change, TaggedModel, on_commit};
@@ -12,13 +12,13 @@ use sea_orm::{
 };
 
 use crate::connection::Connection;
-use crate::hook::{self, change, column_names, locked, update_lock};
+use crate::hook::{self, change, locked, update_lock};
 use crate::warning::{self, Event};
 
 type Model<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::Model;
 
-/// Rows that are read by key in one statement: databases bound the number of parameters.
-const ROWS_A_READ: usize = 200;
+/// Rows that are named by key in one statement: databases bound the number of parameters.
+const ROWS_A_STATEMENT: usize = 200;
 
 /// Runs an `INSERT` of one row and bumps as for a created row: for `Entity::insert`, which
 /// knows no hooks.
@@ -43,9 +43,9 @@ where
     let row = statement.exec_with_returning(db).await?;
     let connection = Connection::of::<C>();
     warning::unless_in_scope::<Model<A>>(Event::Insert, connection);
-    at_once(async {
-        hook::created(connection, &row).await;
-        hook::updated(connection, &row, &Change::unknown()).await;
+    at_once(connection, async {
+        hook::created(&row).await;
+        hook::updated(&row, &Change::unknown()).await;
     })
     .await;
     Ok(row)
@@ -93,9 +93,9 @@ where
     }
     let connection = Connection::of::<C>();
     warning::unless_in_scope::<Model<A>>(Event::Insert, connection);
-    at_once(async {
+    at_once(connection, async {
         for row in &rows {
-            hook::created(connection, row).await;
+            hook::created(row).await;
         }
     })
     .await;
@@ -108,16 +108,21 @@ where
 /// The filter is added to the statement; another one that the statement has already narrows
 /// it further, but not what is read and bumped. Gives the rows as they are now.
 ///
+/// Rows that match are read, and those alone are changed, if they still match: so what they were
+/// is known. A row that comes to match in between is not changed. That takes a statement for
+/// each 200 rows, and outside of a transaction those before one that fails stay; a filter or a
+/// value that looks at other rows sees what the statements before have changed.
+///
 /// # What it costs
 ///
 /// One `SELECT` with the same filter before, so that rows which move bump their old scopes,
-/// too; and one after, where the database has no `RETURNING`. The rows are in memory twice,
-/// and each gives its tags to one bump: meant for thousands. For more, run the statement
-/// itself and bump scopes that hold them all, or the whole cache.
+/// too; and one after each statement, where the database has no `RETURNING`. The rows are in
+/// memory twice, and each gives its tags to one bump: meant for thousands. For more, run the
+/// statement itself and bump scopes that hold them all, or the whole cache.
 ///
-/// In a transaction, the first `SELECT` locks the rows (`FOR UPDATE`). Outside of one, a row
-/// that somebody else moves between the two statements leaves the scope it was in unbumped:
-/// use [`transaction`](crate::transaction) where rows move.
+/// In a transaction, the first `SELECT` locks the rows, where the database has that. Outside of
+/// one, a row that somebody else moves between the two statements leaves the scope it was in
+/// unbumped: use [`transaction`](crate::transaction) where rows move.
 ///
 /// # Errors
 ///
@@ -136,47 +141,69 @@ where
     E::Model: TaggedModel + Send + Sync + 'static,
     C: ConnectionTrait,
 {
-    let filter = filter.into_condition();
-    let is_set = |column: &E::Column| {
-        let mut values = statement.as_query().get_values().iter();
-        values.any(|(name, _)| name.to_string() == column.as_str())
-    };
-    let columns: Vec<String> = E::Column::iter().filter(is_set).flat_map(column_names).collect();
-    if columns.is_empty() {
+    if statement.as_query().get_values().is_empty() {
         return Ok(Vec::new());
     }
+    let columns = columns_set(&statement);
+    let filter = filter.into_condition();
     let connection = Connection::of::<C>();
-    let old = locked(E::find().filter(filter.clone()), connection, update_lock(db)).all(db).await?;
-    let statement = statement.filter(filter);
-    let new = if db.support_returning() {
-        statement.exec_with_returning(db).await?
-    } else {
-        statement.exec(db).await?;
-        same_rows::<E, C>(&old, db).await?
-    };
-    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-    let mut old: HashMap<ValueTuple, E::Model> =
-        old.into_iter().map(|row| (row.get_primary_key_value(), row)).collect();
-    warning::unless_in_scope::<E::Model>(Event::Update, connection);
-    at_once(async {
-        for row in &new {
-            let old = old.remove(&row.get_primary_key_value());
-            hook::updated(connection, row, &change(old.as_ref(), &columns)).await;
+    let select = locked(E::find().filter(filter.clone()), connection, update_lock(db));
+    let mut old = select.all(db).await?;
+    let mut new = Vec::with_capacity(old.len());
+    let mut ran_for = 0;
+    let outcome = async {
+        for rows in old.chunks(ROWS_A_STATEMENT) {
+            let part = statement.clone().filter(filter.clone()).filter(keys_of::<E>(rows));
+            if db.support_returning() {
+                new.extend(part.exec_with_returning(db).await?);
+                ran_for += rows.len();
+            } else {
+                part.exec(db).await?;
+                ran_for += rows.len();
+                new.extend(E::find().filter(keys_of::<E>(rows)).all(db).await?);
+            }
         }
-        // Their keys were changed, or somebody else was faster.
-        for row in old.values() {
-            hook::updated(connection, row, &Change::unknown()).await;
-        }
-    })
+        Ok(())
+    }
     .await;
-    Ok(new)
+    old.truncate(ran_for);
+    let names: Option<Vec<&str>> =
+        columns.as_ref().map(|columns| columns.iter().map(String::as_str).collect());
+    warning::unless_in_scope::<E::Model>(Event::Update, connection);
+    at_once(connection, bump_updated(&new, old, names.as_deref())).await;
+    outcome.map(|()| new)
+}
+
+/// The columns that a statement sets, by the database's names; `None` if there are some that the
+/// entity does not have: others may be made of them.
+fn columns_set<E: EntityTrait>(statement: &UpdateMany<E>) -> Option<Vec<String>> {
+    let known: HashSet<&str> = E::Column::iter().map(|column| column.as_str()).collect();
+    let names = statement.as_query().get_values().iter().map(|(name, _)| name.to_string());
+    names.map(|name| known.contains(name.as_str()).then_some(name)).collect()
+}
+
+async fn bump_updated<M>(new: &[M], old: Vec<M>, columns: Option<&[&str]>)
+where
+    M: ModelTrait + TaggedModel + Send + Sync + 'static,
+{
+    let mut old: HashMap<ValueTuple, M> =
+        old.into_iter().map(|row| (row.get_primary_key_value(), row)).collect();
+    for row in new {
+        let old = old.remove(&row.get_primary_key_value());
+        hook::updated(row, &change(old.as_ref(), columns)).await;
+    }
+    // Their keys were changed, they could not be read again, or somebody else was faster.
+    for row in old.values() {
+        hook::updated(row, &Change::unknown()).await;
+    }
 }
 
 /// Deletes all rows that match and bumps as for deleted ones: for `Entity::delete_many`,
 /// which knows no hooks. Gives the rows as they were.
 ///
-/// One statement; where the database has no `RETURNING`, a `SELECT` with the same filter
-/// before it, which in a transaction locks the rows. The rows are in memory, and each gives
+/// One statement; where the database has no `RETURNING`, a `SELECT` with the same filter, which
+/// in a transaction locks the rows, and then a statement for each 200 of those that were read, as
+/// in [`update_many`]. The rows are in memory, and each gives
 /// its tags to one bump: meant for thousands.
 ///
 /// # Errors
@@ -198,22 +225,44 @@ where
 {
     let filter = filter.into_condition();
     let connection = Connection::of::<C>();
-    let statement = E::delete_many().filter(filter.clone());
-    let rows = if db.support_returning() {
-        statement.exec_with_returning(db).await?
+    let (rows, outcome) = if db.support_returning() {
+        (E::delete_many().filter(filter).exec_with_returning(db).await?, Ok(()))
     } else {
-        let rows = locked(E::find().filter(filter), connection, LockType::Update).all(db).await?;
-        statement.exec(db).await?;
-        rows
+        delete_what_was_read::<E, C>(filter, db).await?
     };
     warning::unless_in_scope::<E::Model>(Event::Delete, connection);
-    at_once(async {
+    at_once(connection, async {
         for row in &rows {
-            hook::deleted(connection, row).await;
+            hook::deleted(row).await;
         }
     })
     .await;
-    Ok(rows)
+    outcome.map(|()| rows)
+}
+
+/// The rows that were deleted, and how it ended.
+async fn delete_what_was_read<E, C>(
+    filter: Condition,
+    db: &C,
+) -> Result<(Vec<E::Model>, Result<(), DbErr>), DbErr>
+where
+    E: EntityTrait,
+    C: ConnectionTrait,
+{
+    let select = E::find().filter(filter.clone());
+    let mut rows = locked(select, Connection::of::<C>(), LockType::Update).all(db).await?;
+    let mut ran_for = 0;
+    let outcome = async {
+        for rows in rows.chunks(ROWS_A_STATEMENT) {
+            let part = E::delete_many().filter(filter.clone()).filter(keys_of::<E>(rows));
+            part.exec(db).await?;
+            ran_for += rows.len();
+        }
+        Ok(())
+    }
+    .await;
+    rows.truncate(ran_for);
+    Ok((rows, outcome))
 }
 
 /// Deletes the row with a primary key and bumps as for a deleted one: for
@@ -241,27 +290,22 @@ where
 
 /// Makes the bumps of a future one, sent when it ends; in a scope they are held anyway. Ask for
 /// the warning before: inside there is a scope.
-async fn at_once(bumps: impl Future<Output = ()>) {
+async fn at_once(connection: Connection, bumps: impl Future<Output = ()>) {
     let Ok(()) = on_commit(async {
+        hook::make_certain(connection);
         bumps.await;
         Ok::<_, Infallible>(())
     })
     .await;
 }
 
-/// The rows with the keys of these, as the database has them now.
-async fn same_rows<E, C>(rows: &[E::Model], db: &C) -> Result<Vec<E::Model>, DbErr>
-where
-    E: EntityTrait,
-    C: ConnectionTrait,
-{
-    let mut found = Vec::with_capacity(rows.len());
-    for rows in rows.chunks(ROWS_A_READ) {
-        let keys = rows.iter().map(|row| key_is::<E>(row.get_primary_key_value()));
-        let filter = keys.fold(Condition::any(), Condition::add);
-        found.extend(E::find().filter(filter).all(db).await?);
+fn keys_of<E: EntityTrait>(rows: &[E::Model]) -> Condition {
+    let keys = rows.iter().map(ModelTrait::get_primary_key_value);
+    let mut columns = E::PrimaryKey::iter().map(|column| column.into_column());
+    if let (Some(column), None) = (columns.next(), columns.next()) {
+        return Condition::all().add(column.is_in(keys.flatten()));
     }
-    Ok(found)
+    keys.map(key_is::<E>).fold(Condition::any(), Condition::add)
 }
 
 fn key_is<E: EntityTrait>(key: ValueTuple) -> Condition {

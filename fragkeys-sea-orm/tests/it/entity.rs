@@ -13,7 +13,7 @@ pub(crate) mod donation {
         on_update = |donation, change| {
             let mut tags = donation.tags();
             tags.extend(change.old().map(TaggedModel::tags).unwrap_or_default());
-            tags.extend(change.touches("amount").then(|| Tag::global("Amounts")));
+            tags.extend(change.touches("cents").then(|| Tag::global("Amounts")));
             tags
         },
         on_delete = |donation| [donation.tags(), vec![Tag::global("Amounts")]].concat()

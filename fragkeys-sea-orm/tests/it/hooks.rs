@@ -45,7 +45,7 @@ async fn an_update_tells_which_columns(cache: Cache) {
     let mut active = row.clone().into_active_model();
     active.amount = Set(5);
     active.update(&database.db).await.unwrap();
-    // The model asks for `amount`, which the database calls `cents`.
+    // The model asks for `cents`, which is what the database calls it.
     assert_eq!(watch.bumped().await, ["Donations:1", "Donations:org:1", "Amounts"]);
     assert_eq!(database.statements(), ["SELECT", "UPDATE"]);
 

@@ -13,6 +13,7 @@ mod interleaving;
 mod key;
 mod locks;
 mod nested;
+mod part;
 mod statements;
 mod support;
 mod transactions;

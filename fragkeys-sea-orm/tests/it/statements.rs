@@ -2,7 +2,7 @@
 
 use fragkeys::Cache;
 use sea_orm::prelude::Expr;
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Alias, OnConflict};
 use sea_orm::{ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, QueryFilter, Set};
 
 use crate::entity::donation::{ActiveModel, Column, Entity};
@@ -89,6 +89,12 @@ async fn many_updates(cache: Cache) {
     let nobody = fragkeys_sea_orm::update_many(to_9(), Column::Id.eq(99), db).await;
     assert!(nobody.unwrap().is_empty());
     assert!(watch.bumped().await.is_empty());
+
+    // What the entity does not know of may be behind what it does.
+    let raised = Entity::update_many().col_expr(Alias::new("pledged"), Expr::value(1));
+    let rows = fragkeys_sea_orm::update_many(raised, Column::Id.eq(3), db).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(watch.bumped().await, ["Donations:3", "Donations:org:2", "Amounts"]);
 
     // A filter of the statement's own still holds.
     let narrow = to_9().filter(Column::Id.eq(99));

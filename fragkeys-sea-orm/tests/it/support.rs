@@ -18,7 +18,8 @@ const SCHEMA: &str = "
 CREATE TABLE donation (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     organization_id INTEGER NOT NULL,
-    cents INTEGER NOT NULL CHECK (cents >= 0)
+    cents INTEGER NOT NULL CHECK (cents >= 0),
+    pledged INTEGER
 );
 CREATE TABLE pledge (
     id INTEGER PRIMARY KEY AUTOINCREMENT, organization_id INTEGER, amount INTEGER NOT NULL
