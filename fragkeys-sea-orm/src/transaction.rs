@@ -3,7 +3,10 @@
 use std::sync::Once;
 
 use fragkeys::{CommitScope, committing, on_commit};
-use sea_orm::{DbErr, TransactionOptions, TransactionSession, TransactionTrait};
+use sea_orm::{
+    AccessMode, ConnectionTrait, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionSession, TransactionTrait,
+};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -18,12 +21,18 @@ use crate::connection::Connection;
 /// after it, also if the future is dropped meanwhile: a client may hang up at any time. If its
 /// answer is lost, they are sent: one too many costs a miss.
 ///
-/// Inside of an [`on_commit`] the bumps wait for that one to end. Given a transaction, this is
+/// Inside of an [`on_commit`] there is no such task, and the bumps wait for that one to end. Given a transaction, this is
 /// a savepoint of it, and the scope is the one that the outer `transaction` has opened; if the
 /// savepoint is rolled back they stay held, which costs a miss.
 ///
-/// What the closure writes past its transaction, through the connection itself, stays written
-/// if it fails; so then everything held so far is bumped all the same.
+/// What the closure writes past its transaction, through the connection itself, is visible at
+/// once, but bumped when the scope ends: until then others find what was. It stays written if the
+/// closure fails; so then everything held so far is bumped all the same. Write it before, or in a
+/// task of its own. On SQLite it waits for the transaction itself, and fails.
+///
+/// On SQLite it begins `Immediate`: each update and delete reads its row first, and a transaction
+/// that reads before it writes fails when somebody else wrote in between. One that only reads
+/// need not wait for writers: [`transaction_with`].
 ///
 /// # Errors
 ///
@@ -47,7 +56,7 @@ use crate::connection::Connection;
 /// ```
 pub async fn transaction<D, F, T, E>(db: &D, work: F) -> Result<T, E>
 where
-    D: TransactionTrait<Transaction: 'static>,
+    D: ConnectionTrait + TransactionTrait<Transaction: 'static>,
     F: AsyncFnOnce(&D::Transaction) -> Result<T, E>,
     E: From<DbErr>,
 {
@@ -56,8 +65,8 @@ where
 
 /// Like [`transaction`], with an isolation level, an access mode, or SQLite's way to begin.
 ///
-/// On SQLite, a transaction that reads before it writes fails when somebody else wrote in
-/// between, and each update and delete reads its row first: begin `Immediate` there.
+/// On SQLite it begins `Immediate` if no mode is given, but for one that is
+/// [`AccessMode::ReadOnly`].
 ///
 /// # Errors
 ///
@@ -73,7 +82,7 @@ where
 /// # async fn main() -> Result<(), DbErr> {
 /// # let db = Database::connect("sqlite::memory:").await?;
 /// let options = TransactionOptions {
-///     sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+///     sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
 ///     ..TransactionOptions::default()
 /// };
 /// fragkeys_sea_orm::transaction_with(options, &db, async |_| Ok::<_, DbErr>(())).await
@@ -85,7 +94,7 @@ pub async fn transaction_with<D, F, T, E>(
     work: F,
 ) -> Result<T, E>
 where
-    D: TransactionTrait<Transaction: 'static>,
+    D: ConnectionTrait + TransactionTrait<Transaction: 'static>,
     F: AsyncFnOnce(&D::Transaction) -> Result<T, E>,
     E: From<DbErr>,
 {
@@ -93,11 +102,22 @@ where
     if is_savepoint {
         warn_outside_of_scope();
     }
+    let options = with_mode(options, db.get_database_backend());
     let transaction = db.begin_with_options(options).await?;
     match (CommitScope::current(), Handle::try_current()) {
         (None, Ok(runtime)) if !is_savepoint => in_a_task(&runtime, transaction, work).await,
         _ => on_commit(in_here(transaction, is_savepoint, work)).await,
     }
+}
+
+/// On SQLite, one that is about to write must lock before it reads. Elsewhere there is no mode.
+fn with_mode(options: TransactionOptions, backend: DbBackend) -> TransactionOptions {
+    let is_to_write = options.access_mode != Some(AccessMode::ReadOnly);
+    if backend != DbBackend::Sqlite || !is_to_write {
+        return options;
+    }
+    let mode = options.sqlite_transaction_mode.unwrap_or(SqliteTransactionMode::Immediate);
+    TransactionOptions { sqlite_transaction_mode: Some(mode), ..options }
 }
 
 /// Commits where the closure ran, in the scope that is around it.

@@ -7,8 +7,9 @@ use std::task::Poll;
 use fragkeys::{Cache, Outcome, observe, with_cache};
 use sea_orm::sqlx::sqlite::SqliteJournalMode;
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait,
-    IntoActiveModel, ModelTrait, Set, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    AccessMode, ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr,
+    EntityTrait, IntoActiveModel, ModelTrait, Set, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
 };
 
 use crate::entity::donation;
@@ -28,6 +29,8 @@ over_both_stores! {
     a_savepoint_that_is_rolled_back_leaves_the_rest,
     what_is_written_past_the_transaction_is_bumped_if_it_fails,
     a_transaction_of_ones_own_in_a_scope_works_too,
+    a_writer_on_sqlite_locks_before_it_reads,
+    those_that_read_and_then_write_wait_for_each_other,
     options_reach_the_database,
 }
 
@@ -254,7 +257,7 @@ async fn what_is_written_past_the_transaction_is_bumped_if_it_fails(cache: Cache
     donation(&database.db).await;
     let mut watch = Watch::new(&cache, &TAGS).await;
     let db = &database.db;
-    let refused = fragkeys_sea_orm::transaction(db, async |_| {
+    let refused = fragkeys_sea_orm::transaction_with(deferred(), db, async |_| {
         new_donation(2, 50).insert(db).await?;
         Err::<(), _>(Error::Refused)
     });
@@ -278,16 +281,43 @@ async fn a_transaction_of_ones_own_in_a_scope_works_too(cache: Cache) {
     assert_eq!(watch.bumped().await, ["Donations:1", "Donations:org:1"]);
 }
 
-/// Two that read and then write: as deferred ones, the slower one would fail.
-async fn options_reach_the_database(_cache: Cache) {
+/// A deferred one takes no lock before its first statement.
+fn deferred() -> TransactionOptions {
+    TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
+        ..TransactionOptions::default()
+    }
+}
+
+const BY_SOMEBODY_ELSE: &str = "UPDATE donation SET cents = 5";
+
+/// A connection that does not wait for a lock.
+async fn impatient(db: &DatabaseConnection) -> DatabaseTransaction {
+    let connection = db.begin().await.unwrap();
+    connection.execute_unprepared("PRAGMA busy_timeout = 0").await.unwrap();
+    connection
+}
+
+/// Each update reads its row first: were there no lock, it would fail after somebody's write.
+async fn a_writer_on_sqlite_locks_before_it_reads(_cache: Cache) {
+    let database = Database::new().await;
+    let row = donation(&database.db).await;
+    let other = impatient(&database.db).await;
+    fragkeys_sea_orm::transaction(&database.db, async |transaction| {
+        donation::Entity::find_by_id(1).one(transaction).await?;
+        let refused = other.execute_unprepared(BY_SOMEBODY_ELSE).await.unwrap_err();
+        assert!(refused.to_string().contains("locked"), "{refused}");
+        move_to(transaction, row, 2).await
+    })
+    .await
+    .unwrap();
+}
+
+async fn those_that_read_and_then_write_wait_for_each_other(_cache: Cache) {
     let database = Database::new().await;
     donation(&database.db).await;
     let add = |db: DatabaseConnection| async move {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        fragkeys_sea_orm::transaction_with(options, &db, async |transaction| {
+        fragkeys_sea_orm::transaction(&db, async |transaction| {
             let row = donation::Entity::find_by_id(1).one(transaction).await?;
             let row = row.ok_or(DbErr::RecordNotUpdated)?;
             let amount = Set(row.amount + 1);
@@ -301,4 +331,22 @@ async fn options_reach_the_database(_cache: Cache) {
         writer.await.unwrap().unwrap();
     }
     assert_eq!(stored_amounts(&database.db, 1).await.unwrap(), [108]);
+}
+
+async fn options_reach_the_database(_cache: Cache) {
+    let database = Database::new().await;
+    donation(&database.db).await;
+    let read_only = TransactionOptions {
+        access_mode: Some(AccessMode::ReadOnly),
+        ..TransactionOptions::default()
+    };
+    for options in [deferred(), read_only] {
+        let other = impatient(&database.db).await;
+        fragkeys_sea_orm::transaction_with(options, &database.db, async |transaction| {
+            donation::Entity::find_by_id(1).one(transaction).await?;
+            other.execute_unprepared(BY_SOMEBODY_ELSE).await
+        })
+        .await
+        .unwrap();
+    }
 }
