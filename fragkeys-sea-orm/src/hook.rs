@@ -83,6 +83,10 @@ where
         None => !columns.is_empty(),
     };
     let old = if can_move { stored_row(active, db, update_lock(db)).await? } else { None };
+    if can_move && old.is_none() {
+        // There is no such row: the update is going to fail, and nobody comes for a note.
+        return Ok(());
+    }
     // As the database writes it, which is how the saved row comes back: a key that ignores case
     // finds a row whose key is written otherwise.
     let key = old.as_ref().map_or(key, ModelTrait::get_primary_key_value);

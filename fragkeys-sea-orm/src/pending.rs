@@ -3,23 +3,25 @@
 //! SeaORM hands nothing from one to the other: the ActiveModel ends in the statement. So it
 //! waits here, under the row's key, the connection's address, and the task that saves. Two
 //! saves of one row at a time in one task cannot be told apart; each is then given what both
-//! noted, and bumps more than it had to. A save that fails never comes for its note: it is
-//! thrown away after a while, and the oldest are when there are too many.
+//! noted, and bumps more than it had to. A save that fails never comes for its note, nor does
+//! `update_without_returning`: with each new note those that are too old are thrown away, and the
+//! oldest when there are too many.
 
 use std::any::{Any, TypeId};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use sea_orm::sea_query::ValueTuple;
 
-/// Rows that are being saved at a time, with those whose save failed.
-const MAX_ROWS: usize = 10_000;
+/// Saves at a time, with those that failed: more than a pool has connections. Who saves many rows
+/// at once, to be joined, reads them all before the first is written.
+const MAX_SAVES: usize = 1_000;
 /// Saves of one row at a time, with those that failed.
 const MAX_NOTES: usize = 16;
 /// Longer than any statement takes.
-const MAX_AGE: Duration = Duration::from_secs(600);
+const MAX_AGE: Duration = Duration::from_secs(60);
 
 /// One save.
 pub(crate) struct Note {
@@ -75,48 +77,52 @@ impl Saver {
 }
 
 struct Save {
+    number: u64,
     note: Arc<Note>,
     has_ended: bool,
-}
-
-impl Save {
-    fn is_old(&self) -> bool {
-        self.note.since.elapsed() > MAX_AGE
-    }
 }
 
 /// The notes of all saves under way, of each row the oldest first.
 #[derive(Default)]
 struct Pending {
     rows: HashMap<Row, VecDeque<Save>>,
+    /// The row of each save, by its number: the oldest first.
+    by_age: BTreeMap<u64, Row>,
+    next: u64,
 }
 
 impl Pending {
     fn add(&mut self, row: Row, note: Note) {
-        if self.rows.len() >= MAX_ROWS && !self.rows.contains_key(&row) {
-            self.make_room();
+        self.forget_until(note.since.checked_sub(MAX_AGE));
+        if self.by_age.len() >= MAX_SAVES {
+            self.forget_oldest();
         }
-        let saves = self.rows.entry(row).or_default();
-        if saves.len() >= MAX_NOTES {
-            saves.pop_front();
+        let saves = self.rows.entry(row.clone()).or_default();
+        if saves.len() >= MAX_NOTES
+            && let Some(oldest) = saves.pop_front()
+        {
+            self.by_age.remove(&oldest.number);
         }
-        saves.push_back(Save { note: Arc::new(note), has_ended: false });
+        saves.push_back(Save { number: self.next, note: Arc::new(note), has_ended: false });
+        self.by_age.insert(self.next, row);
+        self.next += 1;
     }
 
     /// One of this saver's saves has ended, no telling which.
     fn take(&mut self, row: &Row, saver: Saver) -> Vec<Arc<Note>> {
         let Some(saves) = self.rows.get_mut(row) else { return Vec::new() };
-        saves.retain(|save| !save.is_old());
-        let is_mine = |save: &Save| save.note.saver == saver;
-        let mut notes = notes_of(saves.iter().filter(|save| is_mine(save)));
-        if notes.is_empty() {
-            // A future that went on in another task: one of these is its own.
-            notes = notes_of(saves.iter());
-        }
+        // A future that went on in another task: one of all these is its own.
+        let has_moved = saves.iter().all(|save| save.note.saver != saver);
+        let is_mine = |save: &Save| has_moved || save.note.saver == saver;
+        let notes = saves.iter().filter(|save| is_mine(save)).map(|save| save.note.clone());
+        let notes = notes.collect();
         if let Some(save) = saves.iter_mut().find(|save| is_mine(save) && !save.has_ended) {
             save.has_ended = true;
         }
         if saves.iter().filter(|save| is_mine(save)).all(|save| save.has_ended) {
+            for save in saves.iter().filter(|save| is_mine(save)) {
+                self.by_age.remove(&save.number);
+            }
             saves.retain(|save| !is_mine(save));
         }
         if saves.is_empty() {
@@ -125,22 +131,29 @@ impl Pending {
         notes
     }
 
-    /// Forgets what is old, and at least the oldest tenth: the next saves need not look again.
-    fn make_room(&mut self) {
-        let mut latest: Vec<Instant> = self.rows.values().filter_map(latest_save).collect();
-        let (_, &mut oldest_tenth, _) = latest.select_nth_unstable(self.rows.len() / 10);
-        let is_kept = |since: Instant| since > oldest_tenth && since.elapsed() < MAX_AGE;
-        self.rows.retain(|_, saves| latest_save(saves).is_some_and(is_kept));
+    fn forget_until(&mut self, too_old: Option<Instant>) {
+        while let Some(since) = self.oldest_since()
+            && too_old.is_some_and(|too_old| since <= too_old)
+        {
+            self.forget_oldest();
+        }
     }
-}
 
-/// The last save of a row decides: its others are older still.
-fn latest_save(saves: &VecDeque<Save>) -> Option<Instant> {
-    saves.back().map(|save| save.note.since)
-}
+    fn oldest_since(&self) -> Option<Instant> {
+        let (_, row) = self.by_age.first_key_value()?;
+        self.rows.get(row)?.front().map(|save| save.note.since)
+    }
 
-fn notes_of<'a>(saves: impl Iterator<Item = &'a Save>) -> Vec<Arc<Note>> {
-    saves.map(|save| save.note.clone()).collect()
+    /// The oldest of all is the oldest of its row.
+    fn forget_oldest(&mut self) {
+        let Some((_, row)) = self.by_age.pop_first() else { return };
+        if let Some(saves) = self.rows.get_mut(&row) {
+            saves.pop_front();
+            if saves.is_empty() {
+                self.rows.remove(&row);
+            }
+        }
+    }
 }
 
 static PENDING: LazyLock<Mutex<Pending>> = LazyLock::new(Mutex::default);
@@ -187,7 +200,7 @@ mod tests {
         assert_eq!(take(&mut pending, 1), [10]);
         assert_eq!(take(&mut pending, 1), [0; 0]);
         assert_eq!(take(&mut pending, 2), [20]);
-        assert!(pending.rows.is_empty());
+        assert!(pending.rows.is_empty() && pending.by_age.is_empty());
     }
 
     #[test]
@@ -208,20 +221,50 @@ mod tests {
         assert_eq!(take(&mut pending, 1), [11]);
         // A save that began there and ends here.
         assert_eq!(take(&mut pending, 1), [10]);
+        assert!(pending.rows.is_empty() && pending.by_age.is_empty());
+    }
+
+    #[test]
+    fn saves_that_end_elsewhere_leave_nothing_behind() {
+        let mut pending = Pending::default();
+        for old in [10, 11] {
+            pending.add(row(1), thread::spawn(move || note(old)).join().unwrap());
+        }
+        assert_eq!(take(&mut pending, 1), [10, 11], "which of them is not known");
+        assert_eq!(take(&mut pending, 1), [10, 11]);
+        assert!(pending.rows.is_empty() && pending.by_age.is_empty());
     }
 
     #[test]
     fn failed_saves_are_bounded() {
         let mut pending = Pending::default();
-        for key in 0..2 * i32::try_from(MAX_ROWS).unwrap() {
+        let newest = 2 * i32::try_from(MAX_SAVES).unwrap() - 1;
+        for key in 0..=newest {
             pending.add(row(key), note(key));
         }
-        assert!(pending.rows.len() <= MAX_ROWS, "{}", pending.rows.len());
-        let newest = 2 * i32::try_from(MAX_ROWS).unwrap() - 1;
+        assert_eq!((pending.rows.len(), pending.by_age.len()), (MAX_SAVES, MAX_SAVES));
         assert_eq!(take(&mut pending, newest), [newest], "the oldest went");
         for old in 0..100 {
             pending.add(row(-1), note(old));
         }
         assert_eq!(take(&mut pending, -1).len(), MAX_NOTES);
+        let saves: usize = pending.rows.values().map(VecDeque::len).sum();
+        assert_eq!(pending.by_age.len(), saves);
+    }
+
+    #[test]
+    fn failed_saves_are_forgotten_after_a_while_whatever_is_saved_next() {
+        let mut pending = Pending::default();
+        let now = Instant::now();
+        let at = |seconds| now + Duration::from_secs(seconds);
+        for (key, seconds) in [(1, 0), (2, 30), (1, 59)] {
+            pending.add(row(key), Note { since: at(seconds), ..note(key) });
+        }
+        assert_eq!(pending.by_age.len(), 3);
+        pending.add(row(3), Note { since: at(60), ..note(3) });
+        assert_eq!(pending.by_age.len(), 3);
+        pending.add(row(3), Note { since: at(119), ..note(3) });
+        assert_eq!((pending.rows.len(), pending.by_age.len()), (1, 2));
+        assert_eq!(take(&mut pending, 1), [0; 0]);
     }
 }

@@ -4,7 +4,7 @@ use fragkeys::{Cache, TaggedModel};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, ModelTrait, NotSet, Set, Unchanged};
 
 use crate::entity::{donation, member, pledge};
-use crate::support::{Database, Watch, donation, new_donation, over_both_stores};
+use crate::support::{Database, Watch, donation, elsewhere, new_donation, over_both_stores};
 
 over_both_stores! {
     an_insert_bumps_key_and_scope,
@@ -13,6 +13,7 @@ over_both_stores! {
     a_row_that_moved_meanwhile_bumps_where_it_was,
     a_delete_bumps_what_the_row_was,
     what_fails_bumps_nothing,
+    an_update_of_no_row_leaves_nothing_behind,
     an_update_that_sets_nothing_bumps_nothing,
     named_scope_columns_save_the_read,
     hooks_of_ones_own_do_the_same,
@@ -130,6 +131,18 @@ async fn what_fails_bumps_nothing(cache: Cache) {
     assert!(bumped.contains(&"Donations:org:3".to_owned()), "{bumped:?}");
 }
 
+/// Else the next save of that row would bump what this one was about to set.
+async fn an_update_of_no_row_leaves_nothing_behind(cache: Cache) {
+    let database = Database::new().await;
+    let missing = donation::ActiveModel { id: Unchanged(1), ..new_donation(1, 5) };
+    missing.update(&database.db).await.unwrap_err();
+    let mut active = donation(&database.db).await.into_active_model();
+    let mut watch = Watch::new(&cache, &TAGS).await;
+    active.organization_id = Set(2);
+    active.update(&database.db).await.unwrap();
+    assert_eq!(watch.bumped().await, ["Donations:1", "Donations:org:1", "Donations:org:2"]);
+}
+
 async fn an_update_that_sets_nothing_bumps_nothing(cache: Cache) {
     let database = Database::new().await;
     let row = donation(&database.db).await;
@@ -209,16 +222,23 @@ async fn a_muted_model_bumps_nothing_and_reads_nothing(cache: Cache) {
     assert_eq!(donation::Entity::find().all(&database.db).await.unwrap().len(), 1);
 }
 
-/// Two tasks move one row through one connection. Whoever comes last, both leave the first.
+/// Two futures of one task, then two tasks, move one row through one connection. Whoever comes
+/// last, both leave where it was.
 async fn saves_of_one_row_at_a_time_bump_all_scopes(cache: Cache) {
     let database = Database::new().await;
     let row = donation(&database.db).await;
     let mut watch = Watch::new(&cache, &TAGS).await;
-    let to = async |organization_id| {
-        let mut active = row.clone().into_active_model();
+    let to = |organization_id| {
+        let (mut active, db) = (row.clone().into_active_model(), database.db.clone());
         active.organization_id = Set(organization_id);
-        active.update(&database.db).await.unwrap();
+        async move { active.update(&db).await.unwrap() }
     };
     tokio::join!(to(2), to(3));
+    assert_eq!(watch.bumped().await, TAGS[..4]);
+
+    to(1).await;
+    watch.bumped().await;
+    let (first, second) = tokio::join!(elsewhere(&cache, to(2)), elsewhere(&cache, to(3)));
+    assert_eq!((first.organization_id, second.organization_id), (2, 3));
     assert_eq!(watch.bumped().await, TAGS[..4]);
 }

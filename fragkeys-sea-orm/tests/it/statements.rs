@@ -3,7 +3,7 @@
 use fragkeys::Cache;
 use sea_orm::prelude::Expr;
 use sea_orm::sea_query::{Alias, OnConflict};
-use sea_orm::{ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, QueryFilter, Set};
+use sea_orm::{ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, QueryFilter, Set, Unchanged};
 
 use crate::entity::donation::{ActiveModel, Column, Entity};
 use crate::entity::member;
@@ -39,11 +39,18 @@ fn three() -> [ActiveModel; 3] {
 
 /// So that these tests would not pass without what they test.
 async fn seaorms_own_bump_nothing(cache: Cache) {
-    let Database { db, .. } = &Database::new().await;
+    let database = Database::new().await;
+    let db = &database.db;
     let mut watch = Watch::new(&cache, &TAGS).await;
     Entity::insert_many(three()).exec(db).await.unwrap();
     Entity::insert(new_donation(1, 1)).exec(db).await.unwrap();
     Entity::update_many().col_expr(Column::Amount, Expr::value(7)).exec(db).await.unwrap();
+    database.statements();
+    let active = || ActiveModel { id: Unchanged(2), ..new_donation(2, 5) };
+    active().update_without_returning(db).await.unwrap();
+    assert_eq!(database.statements(), ["SELECT", "UPDATE"]);
+    Entity::update(active()).exec(db).await.unwrap();
+    Entity::delete(active()).exec(db).await.unwrap();
     Entity::delete_by_id(1).exec(db).await.unwrap();
     Entity::delete_many().exec(db).await.unwrap();
     assert!(watch.bumped().await.is_empty());
