@@ -99,7 +99,7 @@ where
 /// Inside [`on_commit`](fragkeys::on_commit) the bumps wait for the commit; on a connection
 /// without a transaction they are done at once. In a transaction outside of `on_commit` they
 /// are done at once, too, which is too early: a warning says so, once for each model and kind
-/// of change. A bump that fails is queued and retried by the cache, and never fails the save.
+/// of change, as a hook cannot see who called it. A bump that fails is queued and retried by the cache, and never fails the save.
 ///
 /// # Examples
 ///

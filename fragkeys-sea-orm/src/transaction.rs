@@ -21,9 +21,12 @@ use crate::connection::Connection;
 /// after it, also if the future is dropped meanwhile: a client may hang up at any time. If its
 /// answer is lost, they are sent: one too many costs a miss.
 ///
-/// Inside of an [`on_commit`] there is no such task, and the bumps wait for that one to end. Given a transaction, this is
+/// Inside of an [`on_commit`] there is no such task: dropped during the commit, its bumps are
+/// queued and repeated, as by [`committing`]. They wait for that `on_commit` to end. Given a transaction, this is
 /// a savepoint of it, and the scope is the one that the outer `transaction` has opened; if the
-/// savepoint is rolled back they stay held, which costs a miss.
+/// savepoint is rolled back they stay held, which costs a miss. A connection of another type,
+/// such as SeaORM's `DatabaseExecutor`, may be in a transaction: what it begins is committed here,
+/// as in an `on_commit`, and outside of one a warning says so once.
 ///
 /// What the closure writes past its transaction, through the connection itself, is visible at
 /// once, but bumped when the scope ends: until then others find what was. It stays written if the
@@ -98,15 +101,20 @@ where
     F: AsyncFnOnce(&D::Transaction) -> Result<T, E>,
     E: From<DbErr>,
 {
-    let is_savepoint = Connection::of::<D>() == Connection::Transaction;
-    if is_savepoint {
-        warn_outside_of_scope();
+    let connection = Connection::of::<D>();
+    if connection.may_be_transaction() {
+        warn_outside_of_scope(connection);
     }
     let options = with_mode(options, db.get_database_backend());
     let transaction = db.begin_with_options(options).await?;
     match (CommitScope::current(), Handle::try_current()) {
-        (None, Ok(runtime)) if !is_savepoint => in_a_task(&runtime, transaction, work).await,
-        _ => on_commit(in_here(transaction, is_savepoint, work)).await,
+        (None, Ok(runtime)) if !connection.may_be_transaction() => {
+            in_a_task(&runtime, transaction, work).await
+        }
+        _ => {
+            let is_savepoint = connection == Connection::Transaction;
+            on_commit(in_here(transaction, is_savepoint, work)).await
+        }
     }
 }
 
@@ -178,7 +186,7 @@ impl<S: TransactionSession + Send + 'static> Committer<S> {
 
     async fn commit(self, transaction: S) -> Result<(), DbErr> {
         self.transaction.send(transaction).map_err(|_| runtime_ends())?;
-        let ended = self.task.await.map_err(|_| runtime_ends())?;
+        let ended = self.task.await.map_err(|_| commit_is_lost())?;
         ended.map_err(|error| error.unwrap_or_else(runtime_ends))
     }
 
@@ -203,15 +211,33 @@ fn runtime_ends() -> DbErr {
     DbErr::Custom("the runtime ended before the commit".to_owned())
 }
 
+fn commit_is_lost() -> DbErr {
+    let message = "the task that commits ended early; whether it committed is not known";
+    DbErr::Custom(message.to_owned())
+}
+
 /// Then the scope of the savepoint ends before the commit of the transaction around it.
-fn warn_outside_of_scope() {
+fn warn_outside_of_scope(connection: Connection) {
     static SAID: Once = Once::new();
-    if CommitScope::current().is_none() {
+    static SAID_OF_UNKNOWN: Once = Once::new();
+    if CommitScope::current().is_some() {
+        return;
+    }
+    if connection == Connection::Transaction {
         SAID.call_once(|| {
             tracing::warn!(
                 "`fragkeys_sea_orm::transaction` was given a transaction that is outside of \
                  `fragkeys::on_commit`: tags are bumped when the savepoint ends, before the \
                  commit. Begin the outer one with `fragkeys_sea_orm::transaction`, too"
+            );
+        });
+    } else {
+        SAID_OF_UNKNOWN.call_once(|| {
+            tracing::warn!(
+                "`fragkeys_sea_orm::transaction` was given a connection that may be in a \
+                 transaction, outside of `fragkeys::on_commit`: if it is, tags are bumped when \
+                 the savepoint ends, before the commit. Give it a `DatabaseConnection`, or begin \
+                 the outer one with `fragkeys_sea_orm::transaction`, too"
             );
         });
     }

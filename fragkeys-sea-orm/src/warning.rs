@@ -27,22 +27,38 @@ impl fmt::Display for Event {
     }
 }
 
-/// As many as the program has models, times three.
-static SAID: LazyLock<Mutex<HashSet<(TypeId, Event)>>> = LazyLock::new(Mutex::default);
+type Said = HashSet<(TypeId, Event, Connection)>;
+
+/// As many as the program has models, times three, times two.
+static SAID: LazyLock<Mutex<Said>> = LazyLock::new(Mutex::default);
 
 /// Says, once per model and event, that a change in a transaction is bumped before its commit.
+/// A hook cannot see who called it; so it does not say it for each place that does.
 pub(crate) fn unless_in_scope<M: TaggedModel + 'static>(event: Event, connection: Connection) {
     let is_held = CommitScope::current().is_some();
-    if connection != Connection::Transaction || is_held || is_muted::<M>() {
+    if !connection.may_be_transaction() || is_held || is_muted::<M>() {
         return;
     }
-    if !SAID.lock().unwrap_or_else(PoisonError::into_inner).insert((TypeId::of::<M>(), event)) {
+    let what = (TypeId::of::<M>(), event, connection);
+    if !SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(what) {
         return;
     }
-    tracing::warn!(
-        "a row of `{}` was {event} in a transaction, but outside of `fragkeys::on_commit`: \
-         its tags are bumped before the commit, and a reader in between can cache the old row. \
-         Use `fragkeys_sea_orm::transaction`, or run the transaction inside `fragkeys::on_commit`",
-        M::TAG_NAME
-    );
+    if connection == Connection::Transaction {
+        tracing::warn!(
+            "a row of `{}` was {event} in a transaction, but outside of `fragkeys::on_commit`: \
+             its tags are bumped before the commit, and a reader in between can cache the old \
+             row. {ADVICE}",
+            M::TAG_NAME
+        );
+    } else {
+        tracing::warn!(
+            "a row of `{}` was {event} through a connection that may be in a transaction, outside \
+             of `fragkeys::on_commit`: if it is, its tags are bumped before the commit, and a \
+             reader in between can cache the old row. {ADVICE}",
+            M::TAG_NAME
+        );
+    }
 }
+
+const ADVICE: &str = "Use `fragkeys_sea_orm::transaction`, or run the transaction inside \
+                      `fragkeys::on_commit`, with `fragkeys::committing` around its commit";

@@ -127,3 +127,23 @@ pub(crate) mod loan {
 
     fragkeys_sea_orm::tagged_behavior!(ActiveModel);
 }
+
+/// For the test of executors alone, as above.
+pub(crate) mod gift {
+    use fragkeys::TaggedModel;
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, TaggedModel)]
+    #[sea_orm(table_name = "gift")]
+    #[tagged_model(name = "Gifts")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key)]
+        pub(crate) id: i64,
+        pub(crate) amount: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    fragkeys_sea_orm::tagged_behavior!(ActiveModel);
+}

@@ -7,13 +7,16 @@
 )]
 
 mod entity;
+mod executor;
 mod faults;
 mod hooks;
 mod interleaving;
 mod key;
 mod locks;
+mod log;
 mod nested;
 mod part;
+mod shutdown;
 mod statements;
 mod support;
 mod transactions;

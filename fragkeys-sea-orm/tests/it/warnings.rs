@@ -1,38 +1,13 @@
 //! What is said about a transaction outside of a scope: once, and with a remedy.
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbErr, IntoActiveModel, ModelTrait, NotSet, Set,
     TransactionTrait,
 };
 
 use crate::entity::loan::{ActiveModel, Column, Entity};
+use crate::log::Log;
 use crate::support::{Database, Watch, memory_cache};
-
-/// What is logged, as text.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// The lines since the last time.
-    fn lines(&self) -> Vec<String> {
-        let text = std::mem::take(&mut *self.0.lock().unwrap());
-        String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 fn new_loan() -> ActiveModel {
     ActiveModel { id: NotSet, amount: Set(1) }
@@ -41,11 +16,7 @@ fn new_loan() -> ActiveModel {
 /// In one test, because each is said once in a program.
 #[tokio::test]
 async fn a_transaction_outside_of_a_scope_is_warned_of_once() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::of_this_thread();
     let cache = memory_cache().await;
     let Database { db, .. } = &Database::new().await;
     fragkeys::with_cache(cache.clone(), async {
@@ -69,7 +40,12 @@ async fn a_transaction_outside_of_a_scope_is_warned_of_once() {
         let row = ActiveModel { id: Set(10), ..new_loan() }.insert(&transaction).await.unwrap();
         let said = log.lines();
         assert_eq!(said.len(), 1, "{said:?}");
-        for part in ["WARN", "`Loans` was inserted", "`fragkeys_sea_orm::transaction`"] {
+        for part in [
+            "WARN",
+            "`Loans` was inserted",
+            "`fragkeys_sea_orm::transaction`",
+            "`fragkeys::committing`",
+        ] {
             assert!(said[0].contains(part), "no {part} in {said:?}");
         }
         assert_eq!(watch.bumped().await, ["Loans:10"], "too early, but done");
