@@ -264,6 +264,15 @@ async fn what_is_written_past_the_transaction_is_bumped_if_it_fails(cache: Cache
     assert!(matches!(refused.await, Err(Error::Refused)));
     eventually("the bumps", async || cache.queued_bumps() == 0).await;
     assert_eq!(watch.bumped().await, ["Donations:2", "Donations:org:2"]);
+
+    let refused = fragkeys_sea_orm::transaction_with(deferred(), db, async |_| {
+        let lines = [new_donation(2, 1), new_donation(1, 1)];
+        fragkeys_sea_orm::insert_many(lines, db).await?;
+        Err::<(), _>(Error::Refused)
+    });
+    assert!(matches!(refused.await, Err(Error::Refused)));
+    eventually("the bumps", async || cache.queued_bumps() == 0).await;
+    assert_eq!(watch.bumped().await, ["Donations:org:1", "Donations:org:2"]);
 }
 
 async fn a_transaction_of_ones_own_in_a_scope_works_too(cache: Cache) {
