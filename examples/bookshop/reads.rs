@@ -4,6 +4,7 @@
 //! `vary_on`.
 
 use fragkeys::tagged_cache;
+use sea_orm::sea_query::LikeExpr;
 use sea_orm::{
     ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, LoaderTrait, Order,
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
@@ -116,10 +117,16 @@ pub(crate) async fn search(
     page: u64,
 ) -> Result<Vec<Listed>, DbErr> {
     let found = Condition::any()
-        .add(book::Column::Title.contains(words))
-        .add(author::Column::Name.contains(words));
+        .add(book::Column::Title.like(containing(words)))
+        .add(author::Column::Name.like(containing(words)));
     let books = book::Entity::find().left_join(author::Entity).filter(found);
     listed(db, books, page).await
+}
+
+/// A text that holds these words, whatever they mean in a pattern.
+fn containing(words: &str) -> LikeExpr {
+    let plain = words.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
+    LikeExpr::new(format!("%{plain}%")).escape('\\')
 }
 
 /// How many copies of a book were sold.

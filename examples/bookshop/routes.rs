@@ -96,8 +96,8 @@ struct Search {
 
 async fn search(State(db): Db, query: FromQuery<Search>) -> Result<Response, Error> {
     let Query(Search { q, page }) = query?;
-    // One spelling, so that `Winter` and `winter` share an entry.
-    let words = text("q", &q, MAX_NAME)?.to_lowercase();
+    // One spelling, so that `Winter` and `winter` share an entry. SQLite folds no more than these.
+    let words = text("q", &q, MAX_NAME)?.to_ascii_lowercase();
     let page = Page { page }.number()?;
     list(observe(reads::search(&db, &words, page)).await)
 }

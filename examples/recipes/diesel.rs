@@ -1,8 +1,8 @@
 //! fragkeys with Diesel (diesel-async): what to copy. `steps.rs` runs all of it.
 //!
 //! A write is a transaction inside of [`on_commit`]. Diesel sends COMMIT itself, right after
-//! its closure gave `Ok`, so the closure's last step says that it comes: [`commit_is_next`].
-//! The bumps stand next to the statements that make them necessary; they are held until the
+//! its closure gave `Ok`, so the closure's last step says that it comes: [`commit_follows`].
+//! From there on nobody knows whether it happened, until it answers. The bumps stand next to the statements that make them necessary; they are held until the
 //! transaction is committed, and dropped with it if it is rolled back.
 //!
 //! Where whoever waits for a write may go away, run it in a task of its own, as `hang_up` in
@@ -17,7 +17,7 @@ use diesel::sql_types::BigInt;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, deadpool};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
-use fragkeys::{Change, Committed, TaggedModel, committing, on_commit, tagged_cache};
+use fragkeys::{Change, Committed, TaggedModel, commit_follows, on_commit, tagged_cache};
 use serde::{Deserialize, Serialize};
 
 pub(crate) type Connection = SyncConnectionWrapper<SqliteConnection>;
@@ -50,13 +50,6 @@ CREATE TABLE IF NOT EXISTS donations (
 );
 CREATE INDEX IF NOT EXISTS donations_of_organization ON donations (organization_id);
 ";
-
-/// The last step in a transaction's closure, inside of [`committing`]: from here on nobody
-/// knows whether COMMIT happened, until it answers. If that answer never comes, because the
-/// connection is lost or the future dropped, the bumps are sent all the same. It stands inside
-/// of the closure, after all bumps: `committing` around the transaction would begin when none
-/// of them is held yet.
-async fn commit_is_next() {}
 
 pub(crate) async fn open(file: &Path) -> Result<Pool> {
     let mut config = ManagerConfig::default();
@@ -99,7 +92,7 @@ pub(crate) async fn create(pool: &Pool, organization_id: i64, amount: i64) -> Re
     let mut connection = pool.get().await?;
     on_commit(connection.immediate_transaction(async |tx| {
         let new = insert(tx, organization_id, amount).await?;
-        committing(commit_is_next()).await;
+        commit_follows();
         Ok(new)
     }))
     .await
@@ -129,7 +122,7 @@ pub(crate) async fn move_to(
         let row = diesel::update(row).set(donations::organization_id.eq(organization_id));
         let new: Donation = row.returning(Donation::as_returning()).get_result(tx).await?;
         new.updated(&Change::from_row(&old)).await?;
-        committing(commit_is_next()).await;
+        commit_follows();
         Ok(new)
     }))
     .report()
@@ -142,7 +135,7 @@ pub(crate) async fn delete(pool: &Pool, id: i64) -> Result<()> {
         let row = diesel::delete(donations::table.find(id));
         let gone: Donation = row.returning(Donation::as_returning()).get_result(tx).await?;
         gone.deleted().await?;
-        committing(commit_is_next()).await;
+        commit_follows();
         Ok(())
     }))
     .await
@@ -158,7 +151,7 @@ pub(crate) async fn double_all(pool: &Pool, organization_id: i64) -> Result<Vec<
         let doubled = donations::amount.eq(donations::amount * 2);
         diesel::update(rows).set(doubled).execute(tx).await?;
         Donation::invalidate_bulk(ids.iter().copied(), [("org", organization_id)]).await?;
-        committing(commit_is_next()).await;
+        commit_follows();
         Ok(ids)
     }))
     .await
@@ -176,7 +169,7 @@ pub(crate) async fn raise(pool: &Pool, id: i64, by: i64) -> Result<Donation> {
         if new.amount > 1_000 {
             bail!("{} is too much", new.amount);
         }
-        committing(commit_is_next()).await;
+        commit_follows();
         Ok(new)
     }))
     .await
@@ -199,7 +192,7 @@ pub(crate) async fn import(
                 tx.transaction(async |savepoint| insert(savepoint, organization_id, *amount).await);
             imported.extend(savepoint.await.ok());
         }
-        committing(commit_is_next()).await;
+        commit_follows();
         Ok(imported)
     }))
     .await

@@ -211,7 +211,8 @@ where
         && cache_if(&value)
         && let Ok(entry) = request.seal(&place, &plan.ops, &value)
     {
-        let outcome = match request.put(&place, entry, &mut budget).await {
+        // Boxed, so that a hit does not carry the room for it around.
+        let outcome = match Box::pin(request.put(&place, entry, &mut budget)).await {
             Ok(()) => Outcome::Miss,
             Err(error) if error.kind() == ErrorKind::TooLarge => Outcome::NotStored,
             Err(_) => Outcome::Bypass,

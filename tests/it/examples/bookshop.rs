@@ -46,6 +46,7 @@ in_one_shop_and_in_two! {
     reviews_come_and_go,
     an_order_takes_its_books_from_the_stock,
     an_order_that_fails_changes_nothing,
+    a_search_finds_what_is_typed,
 }
 
 /// Book 1 is by author 1, and printed by publisher 1.
@@ -98,6 +99,23 @@ fn a_new_name_is_on_the_pages_of_the_books(_setup: &Setup, shops: &[Service]) {
             assert!(!ids(&shop.get("/search?q=Ada%20").body).is_empty());
             assert_eq!(shop.book_outcomes(2), "hit, hit", "another author");
         }
+    }
+}
+
+/// Also letters beyond ASCII, and characters that mean something to a database.
+fn a_search_finds_what_is_typed(_setup: &Setup, shops: &[Service]) {
+    let editor = &shops[0];
+    for (name, query) in
+        [("Élodie", "%C3%89lodie"), ("100%_sure", "100%25_sure"), (r"a\b", "a%5Cb")]
+    {
+        editor.rename_author(1, name);
+        for shop in shops {
+            let found = shop.get(&format!("/search?q={query}")).body;
+            assert_eq!(listed(&found, 1)["author"]["name"], *name);
+        }
+    }
+    for query in ["%25%25", "_____________________", "%25a%25"] {
+        assert!(ids(&editor.get(&format!("/search?q={query}")).body).is_empty(), "{query}");
     }
 }
 

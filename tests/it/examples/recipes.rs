@@ -24,7 +24,7 @@ fn redis_every_step_is_as_expected_and_again_in_the_next_process() {
     }
 }
 
-/// What the programs say they are is worth something: they fail when it is not so.
+/// Without the Redis that they were told of they do not pretend that all is well.
 #[test]
 fn a_dead_redis_fails_them() {
     let mut server = RedisServer::start();

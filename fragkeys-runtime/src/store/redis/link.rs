@@ -240,6 +240,11 @@ impl Link {
         {
             return Ok(live);
         }
+        Box::pin(self.settled(until)).await
+    }
+
+    /// Waits for the first attempt after a start or a loss.
+    async fn settled(&self, until: Instant) -> Result<Arc<Live>, Error> {
         let is_settled = |state: &State| match state {
             State::Connecting => false,
             State::Up(live) => !live.is_lost.load(Ordering::Acquire),

@@ -31,7 +31,8 @@ impl RedisStore {
                 return Ok(Found { place: ready.place.clone(), entry });
             }
         }
-        self.look_anew(link, live, identity, lifetime, until).await
+        // Boxed, so that a hit does not carry the room for it around.
+        Box::pin(self.look_anew(link, live, identity, lifetime, until)).await
     }
 
     /// The look that is ready for this identity, or can be made so; `None` if a version is unknown.
