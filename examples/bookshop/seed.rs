@@ -1,10 +1,10 @@
 //! What is on the shelves at the first start: made up, and the same each time.
 
+use fragkeys_sea_orm::transaction;
 use sea_orm::{DatabaseConnection, EntityTrait, NotSet, PaginatorTrait, Set};
 
 use crate::entity::{author, book, publisher, review, stock};
 use crate::error::Error;
-use crate::writes::write;
 
 const PUBLISHERS: i64 = 40;
 const AUTHORS: i64 = 300;
@@ -37,7 +37,7 @@ const PLACES: [&str; 10] =
 /// The rows are bumped like any that come: Redis may hold entries from a database that was
 /// here before this one.
 pub(crate) async fn fill(db: &DatabaseConnection) -> Result<(), Error> {
-    write(db, async |transaction| {
+    transaction(db, async |transaction| {
         // Another process may have been faster.
         if book::Entity::find().count(transaction).await? > 0 {
             return Ok(());

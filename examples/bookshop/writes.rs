@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
+use fragkeys_sea_orm::transaction;
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait,
-    IntoActiveModel, NotSet, Set, SqliteTransactionMode, TransactionOptions, prelude::Expr,
+    IntoActiveModel, NotSet, Set, prelude::Expr,
 };
 use serde::Deserialize;
 
@@ -34,26 +35,13 @@ pub(crate) struct NewReview {
     pub(crate) text: String,
 }
 
-/// Begins as a writer: SQLite lets one wait for another then, and fails those that turn into
-/// one midway.
-pub(crate) async fn write<T>(
-    db: &DatabaseConnection,
-    work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, Error>,
-) -> Result<T, Error> {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    fragkeys_sea_orm::transaction_with(options, db, work).await
-}
-
 /// A new title, another author, another publisher.
 pub(crate) async fn edit_book(
     db: &DatabaseConnection,
     id: i64,
     edit: BookEdit,
 ) -> Result<book::Model, Error> {
-    write(db, async |transaction| {
+    transaction(db, async |transaction| {
         let book = book::Entity::find_by_id(id).one(transaction).await?;
         let book = book.ok_or_else(|| Error::missing("book", id))?;
         let revision = Set(book.revision + 1);
@@ -78,7 +66,7 @@ pub(crate) async fn rename_author(
     id: i64,
     name: String,
 ) -> Result<author::Model, Error> {
-    write(db, async |transaction| {
+    transaction(db, async |transaction| {
         let author = author::Entity::find_by_id(id).one(transaction).await?;
         let author = author.ok_or_else(|| Error::missing("author", id))?;
         let revision = Set(author.revision + 1);
@@ -95,7 +83,7 @@ pub(crate) async fn move_books(
     from: i64,
     to: i64,
 ) -> Result<usize, Error> {
-    write(db, async |transaction| {
+    transaction(db, async |transaction| {
         for id in [from, to] {
             let found = publisher::Entity::find_by_id(id).one(transaction).await?;
             found.ok_or_else(|| Error::missing("publisher", id))?;
@@ -123,7 +111,7 @@ pub(crate) async fn add_review(
         stars: Set(stars),
         text: Set(text),
     };
-    write(db, async |transaction| Ok(review.insert(transaction).await?)).await
+    transaction(db, async |transaction| Ok(review.insert(transaction).await?)).await
 }
 
 /// Removes a review of a book.
@@ -132,7 +120,7 @@ pub(crate) async fn remove_review(
     book_id: i64,
     id: i64,
 ) -> Result<(), Error> {
-    write(db, async |transaction| {
+    transaction(db, async |transaction| {
         let this = review::Column::Id.eq(id).and(review::Column::BookId.eq(book_id));
         let removed = fragkeys_sea_orm::delete_many(review::Entity, this, transaction).await?;
         if removed.is_empty() {
@@ -149,7 +137,7 @@ pub(crate) async fn restock(
     book_id: i64,
     copies: i64,
 ) -> Result<stock::Model, Error> {
-    write(db, async |transaction| add_copies(transaction, book_id, copies).await).await
+    transaction(db, async |transaction| add_copies(transaction, book_id, copies).await).await
 }
 
 /// Takes all books of an order from the stock, or none: one that is out rolls back the others.
@@ -158,7 +146,7 @@ pub(crate) async fn place_order(
     customer: String,
     books: BTreeMap<i64, i64>,
 ) -> Result<order::Model, Error> {
-    write(db, async |transaction| {
+    transaction(db, async |transaction| {
         let order = order::ActiveModel { id: NotSet, customer: Set(customer) };
         let order = order.insert(transaction).await?;
         for (&book_id, &copies) in &books {
