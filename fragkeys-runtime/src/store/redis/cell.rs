@@ -7,7 +7,7 @@
 //! come, that version was current when Redis ran the read (I2).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use quick_cache::sync::{Cache, GuardResult};
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
@@ -54,6 +54,8 @@ pub(super) struct Cells {
     by_key: Cache<String, Arc<Cell>, Weight, DefaultHashBuilder, Abandon>,
     /// The number of the next question. Counts up to a version in some hundred years.
     next: AtomicU64,
+    /// The connection is gone.
+    is_over: AtomicBool,
 }
 
 /// Bytes of cells for each connection: some 30,000 tags.
@@ -102,7 +104,7 @@ impl Cells {
             // Only for a capacity that was not given.
             Err(_) => Cache::with(items, BYTES, Weight, DefaultHashBuilder::default(), Abandon),
         };
-        Cells { by_key, next: AtomicU64::new(ABANDONED + 1) }
+        Cells { by_key, next: AtomicU64::new(ABANDONED + 1), is_over: AtomicBool::new(false) }
     }
 
     /// The cell of a key, if it has one.
@@ -127,6 +129,9 @@ impl Cells {
 
     /// Applies what Redis pushed. Called by the driver, in order with the replies.
     pub(super) fn apply(&self, push: &PushInfo) {
+        if push.kind == PushKind::Disconnection {
+            self.is_over.store(true, Ordering::Release);
+        }
         match (&push.kind, push.data.as_slice()) {
             (PushKind::Invalidate, [Value::Array(keys)]) => {
                 for key in keys {
@@ -140,6 +145,11 @@ impl Cells {
             (PushKind::Invalidate | PushKind::Disconnection, _) => self.forget_all(),
             _ => {}
         }
+    }
+
+    /// Was the loss of the connection pushed?
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
     }
 
     /// A change at this key was pushed.

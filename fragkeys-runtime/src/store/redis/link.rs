@@ -30,6 +30,8 @@ const TELLING_WAIT: Duration = Duration::from_millis(20);
 const TELLING_NUMBER: u32 = 16;
 /// How long a connection is kept at least that turns out to be read-only.
 const READ_ONLY_FOR: Duration = Duration::from_secs(5);
+/// How often a call that waits looks whether its connection is still there.
+const LOOK_AFTER: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Short enough that hits are back within a second of the server.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -205,7 +207,22 @@ impl Link {
     ) -> Result<T, Failure> {
         let since = Instant::now();
         let question = Question { link: self, live, since };
-        let answer = timeout_at(until.into(), sent).await;
+        let mut sent = std::pin::pin!(sent);
+        let answer = loop {
+            let next_look = (Instant::now() + LOOK_AFTER).min(until);
+            match timeout_at(next_look.into(), sent.as_mut()).await {
+                // What is sent in the moment in which the driver ends is never answered, not
+                // even by an error.
+                Err(_) if live.cells.as_ref().is_some_and(|cells| cells.is_over()) => {
+                    std::mem::forget(question);
+                    live.is_lost.store(true, Ordering::Release);
+                    self.wake.notify_one();
+                    return Err(Failure::Lost(self.server.silent()));
+                }
+                Err(_) if next_look < until => {}
+                answer => break answer,
+            }
+        };
         std::mem::forget(question);
         match answer {
             Ok(Ok(answer)) => {
