@@ -1,38 +1,37 @@
 //! Looks: one GET where all versions are known, else the versions and the entry at once.
 
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
 
 use super::cell::{Cell, Cells};
-use super::link::{Failure, Link, Live};
+use super::link::{Failure, Live};
 use super::{RedisStore, read_entry, read_versions};
 use crate::key::{Identity, Place};
-use crate::store::Found;
+use crate::store::{Deadline, Found};
 use crate::version::Version;
 
 impl RedisStore {
     /// A look through one connection: what its cells know is true of no other.
     pub(super) async fn look_through(
         &self,
-        link: &Link,
         live: &Live,
         identity: &Identity,
         lifetime: Duration,
-        until: Instant,
+        deadline: Deadline,
     ) -> Result<Found, Failure> {
         if let Some(cells) = &live.cells
             && let Some(ready) = self.ready(cells, identity)
         {
-            let entry = read_entry(link.ask_one(live, &ready.get, until).await?)?;
+            let entry = read_entry(live.ask_one(&ready.get, deadline).await?)?;
             // A version that has moved since may have done so before the entry was read.
             if ready.is_current(cells) {
                 return Ok(Found { place: ready.place.clone(), entry });
             }
         }
         // Boxed, so that a hit does not carry the room for it around.
-        Box::pin(self.look_anew(link, live, identity, lifetime, until)).await
+        Box::pin(self.look_anew(live, identity, lifetime, deadline)).await
     }
 
     /// The look that is ready for this identity, or can be made so; `None` if a version is unknown.
@@ -50,11 +49,10 @@ impl RedisStore {
     /// that Redis told last.
     async fn look_anew(
         &self,
-        link: &Link,
         live: &Live,
         identity: &Identity,
         lifetime: Duration,
-        until: Instant,
+        deadline: Deadline,
     ) -> Result<Found, Failure> {
         let tags = &identity.tags;
         let keys = self.version_keys(tags);
@@ -72,7 +70,7 @@ impl RedisStore {
             pipeline.cmd("GET").arg(&place.key);
         }
         let number = 1 + usize::from(asked.is_some()) + usize::from(guess.is_some());
-        let mut replies = link.ask(live, &pipeline, number, until).await?.into_iter();
+        let mut replies = live.ask(&pipeline, number, deadline).await?.into_iter();
         // Unless Redis has agreed to tell of changes, nothing is learned.
         let asked = asked.filter(|_| replies.next() == Some(Value::Okay));
         let known = read_versions(tags, replies.next().unwrap_or(Value::Nil))?;
@@ -87,14 +85,14 @@ impl RedisStore {
         }
         // Under a version that was not there until now there is no entry.
         let is_complete = known.iter().all(Option::is_some);
-        let versions = self.complete(tags, known, lifetime, until).await?;
+        let versions = self.complete(tags, known, lifetime, deadline).await?;
         let place = Arc::new(identity.at(&versions));
         if !is_complete {
             return Ok(Found { place, entry: None });
         }
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.cmd("GET").arg(&place.key);
-        let entry = read_entry(self.one(&pipeline, until).await?)?;
+        let entry = read_entry(self.one(&pipeline, deadline).await?)?;
         Ok(Found { place, entry })
     }
 }
