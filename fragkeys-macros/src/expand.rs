@@ -7,7 +7,7 @@ use syn::spanned::Spanned as _;
 use syn::{AttrStyle, Attribute, Item, ItemFn, TraitItemFn};
 
 use crate::diag::Mistakes;
-use crate::model::{CachedFn, TagSource, Timeout};
+use crate::model::{CachedFn, Near, TagSource, Timeout};
 use crate::options;
 use crate::signature::Future;
 
@@ -97,6 +97,18 @@ impl CachedFn {
                 quote!(#call.tag(#tag);)
             }
         });
+        // Ahead of what only a look or a run needs. A statement, so that nothing of it is held
+        // over the await.
+        let near = (!matches!(self.near, Near::No)).then(|| {
+            let value = quote!(__fragkeys_value);
+            quote! {
+                if let ::core::option::Option::Some(#value) =
+                    ::fragkeys::__private::near(&mut #call, &#plan)
+                {
+                    return #plan.output(#value);
+                }
+            }
+        });
         let timeout = self.timeout.as_ref().map(|timeout| {
             let duration = timeout.to_duration();
             quote!(#call.timeout(#duration);)
@@ -121,6 +133,7 @@ impl CachedFn {
             );
             #(#vary_on)*
             #(#tags)*
+            #near
             #timeout
             #jitter
             #answer
@@ -167,12 +180,17 @@ impl CachedFn {
             Some(codec) => quote!(#codec),
             None => quote!(::fragkeys::__private::OfCache),
         };
+        let near = match self.near {
+            Near::No => None,
+            Near::IfPossible => Some(quote_spanned!(output.span()=> .near())),
+            Near::Surely => Some(quote_spanned!(output.span()=> .surely_near())),
+        };
         let plan = quote_spanned! {output.span()=>
-            ::fragkeys::__private::Returns::<#output>::new().output().coded::<#codec>()
+            ::fragkeys::__private::Returns::<#output>::new().output().coded::<#codec>() #near
         };
         quote! {{
             #[allow(unused_imports)]
-            use ::fragkeys::__private::OutputOfAnythingElse as _;
+            use ::fragkeys::__private::{NearOfAnythingElse as _, OutputOfAnythingElse as _};
             #plan
         }}
     }

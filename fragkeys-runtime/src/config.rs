@@ -7,6 +7,7 @@ use crate::codec::{CacheCodec, Format};
 use crate::error::{Error, ErrorKind};
 use crate::fragmented_keys::FragmentedKeys;
 use crate::global;
+use crate::near::Near;
 use crate::store::AnyStore;
 use crate::store::memory::MemoryStore;
 
@@ -52,6 +53,7 @@ pub(crate) struct Settings {
     pub(crate) max_queued_bumps: usize,
     pub(crate) format: Format,
     pub(crate) also_bump: Vec<FragmentedKeys>,
+    pub(crate) near: Option<Near>,
 }
 
 /// Below it, nothing is stored.
@@ -115,6 +117,7 @@ impl Config {
                 max_queued_bumps: 10_000,
                 format: Format::Bincode,
                 also_bump: Vec::new(),
+                near: None,
             },
             max_bytes: 64 << 20,
         }
@@ -183,6 +186,16 @@ impl Config {
         self
     }
 
+    /// Keeps decoded values in this process as well. Default: no near tier, each hit is strict.
+    ///
+    /// With one, a hit may be late by the way that Redis's word of a bump takes through the
+    /// network, and never by more than [`Near::max_staleness`]. In the process that bumped it is
+    /// not late. Over an embedded store it is never late, and takes the place of the entries there.
+    pub fn near(mut self, near: Near) -> Self {
+        self.settings.near = Some(near);
+        self
+    }
+
     /// The codec of functions that name none. Default: [`Bincode`](crate::Bincode).
     pub fn codec<C: CacheCodec>(mut self) -> Self {
         self.settings.format = C::FORMAT;
@@ -223,7 +236,10 @@ impl Config {
     pub(crate) fn build_as(self, name: String) -> Result<Cache, Error> {
         self.check()?;
         let store = match &self.location {
-            Location::Memory => AnyStore::Memory(MemoryStore::new(self.max_bytes)),
+            Location::Memory => {
+                let has_near = self.settings.near.is_some();
+                AnyStore::Memory(MemoryStore::new(self.max_bytes, has_near))
+            }
             #[cfg(feature = "redis")]
             Location::Redis(url) => {
                 let store = crate::store::redis::RedisStore::open(url, &self.settings)?;
@@ -255,6 +271,8 @@ impl Config {
             "max_queued_bumps is zero: a failed bump would bump the whole cache"
         } else if settings.prefix.is_empty() {
             "prefix is empty: it keeps this cache's keys apart from others in the same Redis"
+        } else if let Some(problem) = settings.near.and_then(|near| near.problem()) {
+            problem
         } else {
             return Ok(());
         };

@@ -223,6 +223,7 @@ impl Entry {
             // A key must be known without the type, so the shape is checked in the entry.
             sealed_with: reading.shape().fingerprint.to_le_bytes().to_vec(),
             timeout: self.timeout_or_default(),
+            near: None,
             name: self.name.clone(),
         }
     }

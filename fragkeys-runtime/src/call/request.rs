@@ -12,6 +12,7 @@ use crate::config::SHORTEST_TIMEOUT;
 use crate::envelope;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place};
+use crate::near::AnyKept;
 use crate::outcome::{Outcome, Report};
 use crate::shape::Shape;
 use crate::store::Found;
@@ -24,8 +25,17 @@ pub(crate) struct Request {
     /// Must also match for an entry to be read, but is not part of its key.
     pub(crate) sealed_with: Vec<u8>,
     pub(crate) timeout: Duration,
+    /// Where its value stands in the near tier, if it may.
+    pub(crate) near: Option<Box<[u8]>>,
     /// The function or entry, for messages.
     pub(crate) name: Arc<str>,
+}
+
+/// A value made ready to be stored.
+pub(crate) struct Sealed {
+    entry: Vec<u8>,
+    /// For the near tier.
+    near: Option<Arc<AnyKept>>,
 }
 
 /// What a look found.
@@ -57,6 +67,7 @@ impl Request {
         let payload = envelope::open(entry, &self.address(place));
         let value = payload.map(|payload| (reading.decode)(self.cache.format(), payload));
         if let Some(Ok(value)) = value {
+            self.keep_found(reading.nearby, place, &value, entry);
             return Some(value);
         }
         self.cache.counters().rejected.add();
@@ -103,12 +114,13 @@ impl Request {
         place: &Place,
         ops: &Ops<T>,
         value: &T,
-    ) -> Result<Vec<u8>, Unstorable> {
-        let sealed = encode_checked(ops, self.cache.format(), value).and_then(|payload| {
+    ) -> Result<Sealed, Unstorable> {
+        let sealed = encode_checked(ops, self.cache.format(), value).and_then(|(payload, back)| {
+            let near = self.made(ops.reading.nearby, place, back, payload.len());
             let entry = envelope::seal(&self.address(place), &payload, self.timeout);
             let limit = self.cache.max_entry_bytes();
             match entry {
-                Some(entry) if entry.len() <= limit => Ok(entry),
+                Some(entry) if entry.len() <= limit => Ok(Sealed { entry, near }),
                 _ => Err(Unstorable::TooLarge { limit }),
             }
         });
@@ -118,10 +130,17 @@ impl Request {
     pub(crate) async fn put(
         &self,
         place: &Place,
-        entry: Vec<u8>,
+        Sealed { entry, near }: Sealed,
         budget: &mut Budget,
     ) -> Result<(), Error> {
+        if near.as_ref().is_some_and(|near| self.cache.is_store_near() && self.keep_made(near)) {
+            self.cache.counters().stored.add();
+            return Ok(());
+        }
         let stored = self.cache.put(&self.identity, place, entry, self.timeout, budget).await;
+        if let (Ok(()), Some(near)) = (&stored, &near) {
+            self.keep_made(near);
+        }
         if let Err(error) = &stored
             && error.kind() == ErrorKind::TooLarge
         {
@@ -138,17 +157,17 @@ impl Request {
     }
 }
 
-/// The bytes of a value that will be read back as the same value.
+/// The bytes of a value that will be read back as the same value, and the value so read.
 ///
 /// A codec refuses what it is known to read back as something else. What is not known is
 /// found by reading back: a field that is only written, or only read, shifts all behind it,
 /// and the bytes of what is read then have another length. (Not other bytes: a `HashMap`'s
 /// order is not its own.)
-fn encode_checked<T>(ops: &Ops<T>, format: Format, value: &T) -> Result<Vec<u8>, Unstorable> {
+fn encode_checked<T>(ops: &Ops<T>, format: Format, value: &T) -> Result<(Vec<u8>, T), Unstorable> {
     let payload = (ops.encode)(format, value).map_err(Unstorable::CodecRefused)?;
     let back = (ops.reading.decode)(format, &payload).map_err(Unstorable::NotReadBack)?;
     match (ops.encode)(format, &back) {
-        Ok(again) if again.len() == payload.len() => Ok(payload),
+        Ok(again) if again.len() == payload.len() => Ok((payload, back)),
         _ => Err(Unstorable::ReadBackOtherwise),
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use redis::{Pipeline, ServerErrorKind, Value};
 
+use self::cell::forget_everywhere;
 use self::link::{Failure, Links};
 pub(crate) use self::look::Ready;
 use self::script::{BUMP, BUMP_ORIGINAL, SEED, SEED_ORIGINAL, Script};
@@ -21,6 +22,7 @@ use crate::cache::outliving;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place, version_key};
+use crate::near::Ledger;
 use crate::tag::{Kind, Tag};
 use crate::version::Version;
 
@@ -42,6 +44,8 @@ pub(crate) struct RedisStore {
     tag_lifetime: Duration,
     /// What Redis told last.
     guesses: quick_cache::sync::Cache<Tag, Guess, Weight>,
+    /// What the near tier knows of the connections, if there is one.
+    ledger: Option<Arc<Ledger>>,
 }
 
 /// What is probably true of a tag.
@@ -54,12 +58,22 @@ struct Guess {
 
 impl RedisStore {
     pub(crate) fn open(url: &str, settings: &Settings) -> Result<Self, Error> {
+        let ledger = settings.near.map(|near| Arc::new(Ledger::new(near.max_staleness)));
         Ok(RedisStore {
-            links: Links::open(url, settings.operation_timeout)?,
+            links: Links::open(url, settings.operation_timeout, ledger.clone())?,
             prefix: settings.prefix.clone(),
             tag_lifetime: settings.tag_lifetime,
             guesses: sized_cache(GUESS_BYTES, Weight),
+            ledger,
         })
+    }
+
+    pub(crate) fn ledger(&self) -> Option<&Arc<Ledger>> {
+        self.ledger.as_ref()
+    }
+
+    fn has_near(&self) -> bool {
+        self.ledger.is_some()
     }
 
     /// Begins to connect; a call that comes meanwhile waits for it.
@@ -182,6 +196,8 @@ impl RedisStore {
             let Some(stamp) = read_version(tag, &text) else {
                 return Err(nonsense("something else than a version from a script"));
             };
+            // Redis tells us, too, but not before it has answered.
+            forget_everywhere(&version_key(&self.prefix, tag));
             self.remember(std::slice::from_ref(tag), &[stamp], Some(lifetime));
             versions[index] = match tag.kind() {
                 Kind::Original => Version::of_original(&text),

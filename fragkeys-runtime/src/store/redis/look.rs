@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
 
-use super::cell::{Cell, Cells};
+use super::cell::Cells;
 use super::link::{Failure, Link, Live};
 use super::{RedisStore, read_entry, read_versions};
 use crate::error::Error;
 use crate::key::{Identity, Place};
+use crate::near::Grounds;
+use crate::store::cell::Cell;
 use crate::store::{Deadline, Found};
 use crate::version::Version;
 
@@ -38,7 +40,9 @@ impl RedisStore {
         if let Some(ready) = last.filter(|ready| ready.is_current(cells)) {
             return Some(ready);
         }
-        let ready = Arc::new(Ready::of(cells, &self.version_keys(&identity.tags), identity)?);
+        let ready =
+            Ready::of(cells, &self.version_keys(&identity.tags), identity, self.has_near())?;
+        let ready = Arc::new(ready);
         identity.ready.store(Some(ready.clone()));
         Some(ready)
     }
@@ -54,7 +58,7 @@ impl RedisStore {
     ) -> Result<Found, Failure> {
         let tags = &identity.tags;
         let keys = self.version_keys(tags);
-        let guess = self.guess(tags).map(|versions| (Arc::new(identity.at(&versions)), versions));
+        let guess = self.guess(tags).map(|versions| (identity.at(&versions), versions));
         let asked: Option<Vec<Asked>> = live
             .cells
             .as_deref()
@@ -72,19 +76,22 @@ impl RedisStore {
         // Unless Redis has agreed to tell of changes, nothing is learned.
         let asked = asked.filter(|_| replies.next() == Some(Value::Okay));
         let known = read_versions(tags, replies.next().unwrap_or(Value::Nil))?;
-        for (asked, version) in asked.into_iter().flatten().zip(&known) {
+        for (asked, version) in asked.iter().flatten().zip(&known) {
             asked.learn(*version);
         }
-        if let Some((place, guessed)) = guess
+        let told = asked.zip(live.cells.as_deref()).filter(|_| self.has_near());
+        let grounds = told.and_then(|(asked, cells)| grounds(asked, &known, cells));
+        if let Some((mut place, guessed)) = guess
             && known.iter().copied().eq(guessed.iter().map(|version| Some(*version)))
         {
             let entry = read_entry(replies.next().unwrap_or(Value::Nil))?;
-            return Ok(Found { place, entry });
+            place.grounds = grounds;
+            return Ok(Found { place: Arc::new(place), entry });
         }
         // Under a version that was not there until now there is no entry.
         let is_complete = known.iter().all(Option::is_some);
         let versions = self.complete(tags, known, lifetime, deadline).await?;
-        let place = Arc::new(identity.at(&versions));
+        let place = Arc::new(Place { grounds, ..identity.at(&versions) });
         if !is_complete {
             return Ok(Found { place, entry: None });
         }
@@ -100,32 +107,34 @@ impl RedisStore {
 pub(crate) struct Ready {
     pub(super) place: Arc<Place>,
     pub(super) get: Cmd,
-    versions: Vec<(Arc<Cell>, Version)>,
+    versions: Arc<Grounds>,
     /// The cells of the connection that it is right for.
     cells: Weak<Cells>,
 }
 
 impl Ready {
     /// `None` unless all versions are known.
-    fn of(cells: &Arc<Cells>, keys: &[String], identity: &Identity) -> Option<Ready> {
+    fn of(
+        cells: &Arc<Cells>,
+        keys: &[String],
+        identity: &Identity,
+        has_near: bool,
+    ) -> Option<Ready> {
         let known = |key: &String| cells.get(key).and_then(|cell| Some((cell.version()?, cell)));
         let known: Vec<_> = keys.iter().map(known).collect::<Option<_>>()?;
         let versions: Vec<Version> = known.iter().map(|(version, _)| *version).collect();
-        let place = identity.at(&versions);
+        let mut place = identity.at(&versions);
         let mut get = redis::cmd("GET");
         get.arg(&place.key);
-        Some(Ready {
-            place: Arc::new(place),
-            get,
-            versions: known.into_iter().map(|(version, cell)| (cell, version)).collect(),
-            cells: Arc::downgrade(cells),
-        })
+        let known = known.into_iter().map(|(version, cell)| (cell, version)).collect();
+        let versions = Arc::new(Grounds::new(known, vec![cells.trust.clone()]));
+        place.grounds = has_near.then(|| versions.clone());
+        Some(Ready { place: Arc::new(place), get, versions, cells: Arc::downgrade(cells) })
     }
 
     /// Are these the cells that it was made from, and are its versions still in them?
     pub(super) fn is_current(&self, cells: &Arc<Cells>) -> bool {
-        std::ptr::eq(self.cells.as_ptr(), Arc::as_ptr(cells))
-            && self.versions.iter().all(|(cell, version)| cell.version() == Some(*version))
+        std::ptr::eq(self.cells.as_ptr(), Arc::as_ptr(cells)) && self.versions.are_current()
     }
 }
 
@@ -141,9 +150,17 @@ impl Asked {
         Asked { question: cell.question(), cell }
     }
 
-    fn learn(self, version: Option<Version>) {
+    fn learn(&self, version: Option<Version>) {
         if let Some(version) = version {
             self.cell.learn(self.question, version);
         }
     }
+}
+
+/// What an answer under these versions stands on; `None` if one of them is not known.
+fn grounds(asked: Vec<Asked>, known: &[Option<Version>], cells: &Cells) -> Option<Arc<Grounds>> {
+    let versions = asked.into_iter().zip(known);
+    let versions = versions.map(|(asked, version)| Some((asked.cell, (*version)?)));
+    let versions = versions.collect::<Option<Vec<_>>>()?;
+    Some(Arc::new(Grounds::new(versions, vec![cells.trust.clone()])))
 }

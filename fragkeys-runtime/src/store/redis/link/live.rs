@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::Failure;
 use super::beat::Beat;
 use crate::error::{Error, ErrorKind};
+use crate::near::Loss;
 use crate::store::Deadline;
 use crate::store::redis::cell::Cells;
 use crate::store::redis::server::Server;
@@ -163,6 +164,14 @@ impl Live {
         connection.send_packed_commands(&ping, 0, 1).await.map(drop)
     }
 
+    /// What the server says of tracking on this connection.
+    pub(super) async fn tracking(&self) -> RedisResult<Value> {
+        let mut connection = self.connection.clone();
+        let mut question = redis::cmd("CLIENT");
+        question.arg("TRACKINGINFO");
+        connection.send_packed_command(&question).await
+    }
+
     pub(super) fn is_lost(&self) -> bool {
         self.is_lost.load(Ordering::Acquire)
     }
@@ -181,8 +190,11 @@ impl Live {
         self.is_questioned.swap(false, Ordering::AcqRel)
     }
 
-    fn lose(&self) {
+    pub(super) fn lose(&self) {
         self.is_lost.store(true, Ordering::Release);
+        if let Some(cells) = &self.cells {
+            cells.trust.end(Loss::Disconnected);
+        }
         self.wake.notify_one();
     }
 
