@@ -12,6 +12,8 @@ use crate::key::{Identity, Place};
 use crate::store::Found;
 use crate::version::Version;
 
+mod many;
+
 impl RedisStore {
     /// A look through one connection: what its cells know is true of no other.
     pub(super) async fn look_through(
