@@ -5,6 +5,7 @@
 //! versions and entries, `envelope` and `codec` turn values into bytes and back.
 #![warn(missing_docs)]
 
+#[allow(missing_docs)] // public for generated code, but for the map
 mod batch;
 mod cache;
 #[allow(missing_docs)] // public for generated code only

@@ -10,10 +10,13 @@ use crate::key::{Identity, Place};
 use crate::tag::Tag;
 use crate::version::Version;
 
-mod identity;
+mod deadline;
+pub(crate) mod identity;
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+
+pub(crate) use deadline::Deadline;
 
 /// What a look into the store found.
 #[derive(Debug)]
@@ -47,7 +50,7 @@ pub(crate) trait Store {
         &self,
         identity: &Identity,
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> impl Future<Output = Result<Found, Error>> + Send;
 
     /// As [`look`](Self::look), for several entries and in as few round trips as for one.
@@ -55,7 +58,7 @@ pub(crate) trait Store {
         &self,
         identities: &[Arc<Identity>],
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> impl Future<Output = Each<Found>> + Send;
 
     /// Reads the versions of tags, seeding those that are missing.
@@ -63,7 +66,7 @@ pub(crate) trait Store {
         &self,
         tags: &[Tag],
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> impl Future<Output = Result<Vec<Version>, Error>> + Send;
 
     /// Gives each tag a version that it never had, above its present one (I3).
@@ -80,21 +83,21 @@ pub(crate) trait Store {
         place: &Place,
         entry: Vec<u8>,
         timeout: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// As [`put`](Self::put), for several entries and in one round trip.
     fn put_many(
         &self,
         entries: Vec<Put>,
-        patience: Duration,
+        deadline: Deadline,
     ) -> impl Future<Output = Each<()>> + Send;
 
     /// Drops one entry; says whether it was there.
     fn remove(
         &self,
         key: &str,
-        patience: Duration,
+        deadline: Deadline,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 }
 
@@ -149,27 +152,27 @@ impl Store for AnyStore {
         &self,
         identity: &Identity,
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Result<Found, Error> {
-        each_store!(self, store => store.look(identity, lifetime, patience))
+        each_store!(self, store => store.look(identity, lifetime, deadline))
     }
 
     async fn look_many(
         &self,
         identities: &[Arc<Identity>],
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Each<Found> {
-        each_store!(self, store => store.look_many(identities, lifetime, patience))
+        each_store!(self, store => store.look_many(identities, lifetime, deadline))
     }
 
     async fn versions(
         &self,
         tags: &[Tag],
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Result<Vec<Version>, Error> {
-        each_store!(self, store => store.versions(tags, lifetime, patience))
+        each_store!(self, store => store.versions(tags, lifetime, deadline))
     }
 
     async fn bump(&self, tags: &[Tag], patience: Duration) -> Result<Vec<Version>, Error> {
@@ -182,16 +185,16 @@ impl Store for AnyStore {
         place: &Place,
         entry: Vec<u8>,
         timeout: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Result<(), Error> {
-        each_store!(self, store => store.put(identity, place, entry, timeout, patience))
+        each_store!(self, store => store.put(identity, place, entry, timeout, deadline))
     }
 
-    async fn put_many(&self, entries: Vec<Put>, patience: Duration) -> Each<()> {
-        each_store!(self, store => store.put_many(entries, patience))
+    async fn put_many(&self, entries: Vec<Put>, deadline: Deadline) -> Each<()> {
+        each_store!(self, store => store.put_many(entries, deadline))
     }
 
-    async fn remove(&self, key: &str, patience: Duration) -> Result<bool, Error> {
-        each_store!(self, store => store.remove(key, patience))
+    async fn remove(&self, key: &str, deadline: Deadline) -> Result<bool, Error> {
+        each_store!(self, store => store.remove(key, deadline))
     }
 }

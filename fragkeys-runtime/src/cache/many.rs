@@ -1,7 +1,7 @@
 //! Many entries of one cache at once: one answer for each, and one round trip for all.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Budget, Cache, Condition, outliving};
 use crate::error::{Error, ErrorKind};
@@ -24,10 +24,10 @@ impl Cache {
         }
         let answer = match budget.check() {
             Ok(()) => {
-                let started = Instant::now();
+                let deadline = budget.deadline();
                 let answer =
-                    self.shared.store.look_many(&asked, outliving(timeout), budget.0).await;
-                budget.spent_since(started);
+                    self.shared.store.look_many(&asked, outliving(timeout), deadline).await;
+                budget.spend(deadline);
                 self.judge_each(&self.shared.reads, "reading", &answer);
                 answer
             }
@@ -51,9 +51,9 @@ impl Cache {
         }
         let answer = match budget.check() {
             Ok(()) => {
-                let started = Instant::now();
-                let answer = self.shared.store.put_many(stored, budget.0).await;
-                budget.spent_since(started);
+                let deadline = budget.deadline();
+                let answer = self.shared.store.put_many(stored, deadline).await;
+                budget.spend(deadline);
                 self.judge_each(&self.shared.writes, "storing", &answer);
                 answer
             }

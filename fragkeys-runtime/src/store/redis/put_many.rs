@@ -9,11 +9,11 @@ use super::script::millis;
 use super::{Guess, RedisStore, refusal};
 use crate::cache::outliving;
 use crate::key::version_key;
-use crate::store::{Each, Put};
+use crate::store::{Deadline, Each, Put};
 use crate::tag::Tag;
 
 impl RedisStore {
-    pub(super) async fn put_all(&self, entries: Vec<Put>, until: Instant) -> Each<()> {
+    pub(super) async fn put_all(&self, entries: Vec<Put>, deadline: Deadline) -> Each<()> {
         let short_lived = self.short_lived_of_all(&entries);
         let number = entries.len();
         let mut pipeline = Pipeline::with_capacity(number + short_lived.len());
@@ -24,7 +24,7 @@ impl RedisStore {
             let key = version_key(&self.prefix, tag);
             pipeline.cmd("PEXPIRE").arg(key).arg(millis(*lifetime)).arg("GT");
         }
-        let replies = self.send(&pipeline, pipeline.len(), until).await?;
+        let replies = self.send(&pipeline, pipeline.len(), deadline).await?;
         let now = Instant::now();
         for (tag, (guess, lifetime)) in short_lived {
             self.guesses.insert(tag, Guess { kept_until: now + lifetime, ..guess });

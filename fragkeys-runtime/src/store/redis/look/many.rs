@@ -3,17 +3,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use redis::{Pipeline, Value};
 
-use super::super::link::{Failure, Link, Live};
+use super::super::link::{Failure, Live};
 use super::super::{RedisStore, nobody_wrote, read_entries, read_version, read_versions};
 use super::{Asked, Ready};
 use crate::error::Error;
 use crate::key::{Identity, Place};
-use crate::store::Found;
+use crate::store::{Deadline, Found};
 use crate::tag::Tag;
 use crate::version::Version;
 
@@ -21,11 +21,10 @@ impl RedisStore {
     /// As [`look_through`](Self::look_through), for several.
     pub(in super::super) async fn look_many_through(
         &self,
-        link: &Link,
         live: &Live,
         identities: &[Arc<Identity>],
         lifetime: Duration,
-        until: Instant,
+        deadline: Deadline,
     ) -> Result<Vec<Result<Found, Error>>, Failure> {
         let mut found: Vec<Option<Result<Found, Error>>> =
             identities.iter().map(|_| None).collect();
@@ -37,7 +36,7 @@ impl RedisStore {
             let anew = asked.iter().filter(|(_, way)| matches!(way, Way::Anew(_)));
             anew.for_each(|(at, _)| tags.extend(&identities[*at].tags));
             let keys = asked.iter().filter_map(|(_, way)| Some(&*way.place()?.key)).collect();
-            let (known, mut entries) = self.ask_many(link, live, &tags.all, keys, until).await?;
+            let (known, mut entries) = self.ask_many(live, &tags.all, keys, deadline).await?;
             let mut moved = Vec::new();
             for (at, way) in asked {
                 let identity = &identities[at];
@@ -60,7 +59,7 @@ impl RedisStore {
             }
             asked = moved;
         }
-        for (at, answer) in self.finish(rest, lifetime, until).await? {
+        for (at, answer) in self.finish(rest, lifetime, deadline).await? {
             found[at] = Some(answer);
         }
         Ok(found.into_iter().flatten().collect())
@@ -79,11 +78,10 @@ impl RedisStore {
     /// The versions of tags, and the entries at some keys, in one round trip.
     async fn ask_many(
         &self,
-        link: &Link,
         live: &Live,
         tags: &[Tag],
         entry_keys: Vec<&str>,
-        until: Instant,
+        deadline: Deadline,
     ) -> Result<(Vec<Option<Version>>, std::vec::IntoIter<Option<Bytes>>), Failure> {
         let mut pipeline = Pipeline::with_capacity(3);
         let mut asked = None;
@@ -99,7 +97,7 @@ impl RedisStore {
         if !entry_keys.is_empty() {
             pipeline.cmd("MGET").arg(&entry_keys);
         }
-        let mut replies = link.ask(live, &pipeline, pipeline.len(), until).await?.into_iter();
+        let mut replies = live.ask(&pipeline, pipeline.len(), deadline).await?.into_iter();
         // Unless Redis has agreed to tell of changes, nothing is learned.
         let asked: Option<Vec<Asked>> = asked.filter(|_| replies.next() == Some(Value::Okay));
         let mut known = Vec::new();
@@ -118,15 +116,15 @@ impl RedisStore {
         &self,
         rest: Rest,
         lifetime: Duration,
-        until: Instant,
+        deadline: Deadline,
     ) -> Result<Vec<(usize, Result<Found, Error>)>, Error> {
         let Rest { identities, tags, mut known } = rest;
-        // Under a version that was not there until now there is no entry.
+        // Under a version that was not there deadline now there is no entry.
         let places: Vec<Option<Arc<Place>>> =
             identities.iter().map(|(_, identity)| tags.place(identity, &known).ok()).collect();
         let keys: Vec<&str> = places.iter().flatten().map(|place| &*place.key).collect();
         let seeds = self.seeds(&tags.all, &known, lifetime);
-        let (texts, entries) = self.run_and_get(&seeds, &keys, until).await?;
+        let (texts, entries) = self.run_and_get(&seeds, &keys, deadline).await?;
         for (index, text) in texts {
             known[index] = read_version(&tags.all[index], &text);
         }
