@@ -187,7 +187,7 @@ impl CachedFn {
             None => quote!(::fragkeys::__private::OfCache),
         };
         let ops = match &self.batch {
-            Some(Batch { element_type, .. }) => quote!(batched::<#codec, #element_type>()),
+            Some(Batch { element_type, .. }) => quote!(batched::<#codec, #element_type, _>()),
             None => quote!(coded::<#codec>()),
         };
         let plan = quote_spanned! {output.span()=>

@@ -116,8 +116,11 @@ fn output(function: &ItemFn, is_batch: bool, mistakes: &mut Mistakes) -> Option<
         mistakes.at(opaque, "a cached function cannot return `impl Trait`, for it must be read back as the same type; name the type");
         return None;
     }
-    // What a map is asked for by is not stored and may borrow; its values are seen by their type.
-    if !is_batch && let Some(borrowed) = signature::borrowed_value(&output) {
+    let borrowed = match is_batch {
+        true => signature::borrowed_value_of_map(&output),
+        false => signature::borrowed_value(&output),
+    };
+    if let Some(borrowed) = borrowed {
         mistakes.at(borrowed, "a cached function cannot return a borrowed value, for what is read from the store belongs to nobody else; return an owned one, such as `String` or `Vec<T>`");
         return None;
     }
@@ -236,7 +239,10 @@ impl Arguments {
                     .to_owned()
             }
             None if *has_receiver => format!("; for a field, write `self.{name}`"),
-            None => String::new(),
+            None => match &self.batch {
+                Some((batch, element)) => format!("; `{element}` is an element of `{batch}`"),
+                None => String::new(),
+            },
         };
         mistakes
             .at_span(span, format!("`{name}` is not an argument of `{function}`: {known}{hint}"));

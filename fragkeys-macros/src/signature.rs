@@ -120,6 +120,20 @@ pub(crate) fn borrowed_value(output: &Type) -> Option<&Type> {
     }
 }
 
+/// The same in the values of a map. What it is asked for by is not stored and may borrow.
+pub(crate) fn borrowed_value_of_map(output: &Type) -> Option<&Type> {
+    let Type::Path(path) = output else { return None };
+    let last = path.path.segments.last()?;
+    if last.ident != "HashMap" && last.ident != "BTreeMap" {
+        return first_argument(path).and_then(borrowed_value_of_map);
+    }
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    match arguments.args.iter().filter(|it| !matches!(it, GenericArgument::Lifetime(_))).nth(1)? {
+        GenericArgument::Type(value) => borrowed_value(value),
+        _ => None,
+    }
+}
+
 /// An `impl Trait` somewhere in a type.
 pub(crate) fn opaque_part(output: &Type) -> Option<&TypeImplTrait> {
     struct Opaque<'a>(Option<&'a TypeImplTrait>);

@@ -74,7 +74,8 @@ impl<K: Ord, V> BatchMap for BTreeMap<K, V> {
     }
 }
 
-/// Maps that a batch of `K` can return.
+/// Maps that a batch of `K` can return. (A type of their values that is asked for by its name would
+/// keep the compiler from saying this about what is no map.)
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "a batch of `{K}` cannot return `{Self}`",
@@ -82,10 +83,10 @@ impl<K: Ord, V> BatchMap for BTreeMap<K, V> {
     note = "return `HashMap<{K}, V>` or `BTreeMap<{K}, V>` with the value of each element that was found, or a `Result` of it",
     note = "what a `HashMap` is asked for by is `Eq + Hash`, in a `BTreeMap` it is `Ord`; for another map, implement `fragkeys::BatchMap`"
 )]
-pub trait BatchOf<K>: BatchMap<Key = K> {}
+pub trait BatchOf<K, V>: BatchMap<Key = K, Value = V> {}
 
 #[diagnostic::do_not_recommend]
-impl<K, M: BatchMap<Key = K>> BatchOf<K> for M {}
+impl<K, V, M: BatchMap<Key = K, Value = V>> BatchOf<K, V> for M {}
 
 /// Elements of a batch.
 #[doc(hidden)]
@@ -163,22 +164,22 @@ impl<M, K, V> MapOps<M, K, V> {
 }
 
 impl<R> Whole<R> {
-    pub fn batched<C, K>(self) -> BatchPlan<R, R, K, R::Value>
+    pub fn batched<C, K, V>(self) -> BatchPlan<R, R, K, V>
     where
         C: ChosenCodec,
-        R: BatchOf<K>,
-        R::Value: Cacheable,
+        R: BatchOf<K, V>,
+        V: Cacheable,
     {
         BatchPlan { split: Ok, join: |map| map, map: MapOps::new(), ops: Ops::new::<C>() }
     }
 }
 
 impl<M, E> Fallible<M, E> {
-    pub fn batched<C, K>(self) -> BatchPlan<Result<M, E>, M, K, M::Value>
+    pub fn batched<C, K, V>(self) -> BatchPlan<Result<M, E>, M, K, V>
     where
         C: ChosenCodec,
-        M: BatchOf<K>,
-        M::Value: Cacheable,
+        M: BatchOf<K, V>,
+        V: Cacheable,
     {
         let split = |output: Result<M, E>| output.map_err(Err);
         BatchPlan { split, join: Ok, map: MapOps::new(), ops: Ops::new::<C>() }
