@@ -1,7 +1,8 @@
 //! Batches: each element with an entry and tags of its own, and one run for all that are missing.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fragkeys::{Cache, Outcome, Tag, observe, tagged_cache, with_cache};
 
@@ -16,7 +17,8 @@ mod shapes;
 /// Where users come from, and what was asked of it, run by run.
 #[derive(Debug, Default)]
 struct Table {
-    runs: Mutex<Vec<Vec<u64>>>,
+    runs: AtomicU64,
+    asked: Mutex<Vec<Vec<u64>>>,
 }
 
 /// Not in the table.
@@ -25,16 +27,19 @@ const NOBODY: u64 = 404;
 impl Table {
     /// The users of these ids that there are.
     fn read(&self, ids: &[u64]) -> HashMap<u64, String> {
-        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        runs.push(ids.to_vec());
-        let run = runs.len();
+        self.log().push(ids.to_vec());
+        let run = self.runs.fetch_add(1, Ordering::SeqCst) + 1;
         let there = ids.iter().filter(|id| **id != NOBODY);
         there.map(|id| (*id, format!("user {id}, run {run}"))).collect()
     }
 
     /// What was asked since this was asked last.
     fn asked(&self) -> Vec<Vec<u64>> {
-        std::mem::take(&mut self.runs.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.log())
+    }
+
+    fn log(&self) -> MutexGuard<'_, Vec<Vec<u64>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -124,16 +129,15 @@ async fn what_was_not_asked_for_is_given_and_not_stored(cache: Cache) {
         table.read(&more)
     }
     let table = Table::default();
-    let found = with_cache(cache.clone(), neighbours(&table, &[1])).await;
-    assert_eq!(found.len(), 2);
-    assert_eq!(with_cache(cache.clone(), neighbours(&table, &[1])).await.len(), 1);
-    table.asked();
-    // What the body gives is as new as the call, and has the last word over what was stored.
-    let found = with_cache(cache.clone(), neighbours(&table, &[1, 0])).await;
-    assert_eq!(found[&1], "user 1, run 1");
-    assert_eq!(table.asked(), [[0, 1]]);
-    assert_eq!(with_cache(cache.clone(), neighbours(&table, &[2])).await.len(), 2);
-    assert_eq!(table.asked(), [[2, 3]]);
+    let call = |ids: &'static [u64]| with_cache(cache.clone(), neighbours(&table, ids));
+    assert_eq!(call(&[1]).await.len(), 2);
+    assert_eq!(call(&[1]).await.len(), 1);
+    // What the body gives is newer than what was stored, and has the last word.
+    assert_eq!(call(&[0, 1]).await[&1], "user 1, run 2");
+    assert_eq!(call(&[1]).await[&1], "user 1, run 1");
+    assert_eq!(call(&[2]).await[&2], "user 2, run 3");
+    assert_eq!(table.asked(), [[1, 2], [0, 1], [2, 3]]);
+    assert_eq!(cache.stats().stored, 3);
 }
 
 async fn duplicates_are_asked_for_once_and_in_order(cache: Cache) {

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::Call;
 use super::problem::{Problem, warn_once};
-use super::{Call, Report};
 use crate::batch::{BatchPlan, ElementOps, Elements};
 use crate::cache::Cache;
 use crate::commit;
 use crate::global;
+use crate::outcome::Report;
 use crate::site::{Instance, Path, Site};
 
 mod item;

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::problem::{Problem, warn_once};
-use super::super::{Call, Request};
 use crate::batch::MapOps;
 use crate::cache::{Budget, Cache};
+use crate::call::problem::{Problem, warn_once};
+use crate::call::{Call, Request};
 use crate::commit;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place};
@@ -19,7 +19,7 @@ use crate::value::{Ops, Reading};
 const ELEMENTS: usize = 1_000;
 /// How many versions one pipeline asks for at most, unless a single entry has more.
 const TAGS: usize = 10_000;
-/// How many bytes of entries one pipeline stores at most, unless a single entry has more.
+/// With so many bytes of entries, a pipeline that stores them takes no further one.
 const BYTES: usize = 16 << 20;
 
 /// The elements of a batch on their way through the cache, in order.
@@ -165,21 +165,21 @@ impl<V> Item<V> {
         match answer {
             Ok(Found { place, entry }) => {
                 self.value = entry.and_then(|entry| request.open(&place, reading, &entry));
-                self.place = Some(place);
+                let counters = request.cache.counters();
+                if self.value.is_some() {
+                    counters.hits.add();
+                    self.outcome = Outcome::Hit;
+                } else {
+                    counters.misses.add();
+                    self.place = Some(place);
+                }
             }
             Err(error) => {
                 if error.kind() == ErrorKind::Tag {
                     warn_once(&request.name, Problem::NoVersion, || error.to_string());
                 }
-                return self.bypass();
+                self.bypass();
             }
-        }
-        let counters = request.cache.counters();
-        if self.value.is_some() {
-            counters.hits.add();
-            self.outcome = Outcome::Hit;
-        } else {
-            counters.misses.add();
         }
     }
 
