@@ -41,6 +41,31 @@ async fn i5_a_network_that_swallows_everything() {
     assert_eq!(cache.stats().bypassed, 3_500);
 }
 
+/// Each pipeline is answered in time, and all of them together take too long.
+#[tokio::test(flavor = "multi_thread")]
+async fn i5_a_slow_network_costs_one_operation_timeout_for_all_pipelines() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port());
+    let cache = cache_at(&proxy).await;
+    let table = Table::default();
+    let ids: Vec<u64> = (10_000..20_000).collect();
+    call(&redis_cache(&server).await, &table, &ids).await;
+    call(&cache, &table, &[1]).await;
+    table.asked();
+    // There and back.
+    proxy.delay(PATIENCE * 2 / 5);
+    let began = Instant::now();
+    let (found, outcome) = call(&cache, &table, &ids).await;
+    let took = began.elapsed();
+    assert!(took < PATIENCE + SLACK, "10 pipelines took {took:?}");
+    assert_eq!((found.len(), outcome), (10_000, Outcome::Bypass));
+    assert_eq!(
+        table.asked(),
+        [ids],
+        "in another process; nothing was guessed, so nothing was read"
+    );
+}
+
 /// The store hangs when there is something to store: what the body gave is the answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn i5_a_store_that_hangs_at_the_end() {

@@ -198,28 +198,30 @@ async fn i4_an_entry_of_another_element_is_a_miss() {
     assert_eq!(table.asked(), [[1, 2]]);
 }
 
-/// I4: elements of a batch and calls of a function share nothing, whatever they are called.
+/// I4: elements of a batch and calls of a function share nothing, whatever they are called, and
+/// neither keeps the other from the cache.
 #[tokio::test]
 async fn i4_batches_and_single_calls_share_no_entries() {
     mod single {
-        #[fragkeys::tagged_cache(key_name = "shared", vary_on = [id])]
-        pub(super) async fn shared(id: u64) -> u64 {
-            id
+        #[fragkeys::tagged_cache(key_name = "shared", vary_on = [])]
+        pub(super) async fn shared() -> u64 {
+            1
         }
     }
     mod batch {
         use std::collections::HashMap;
 
-        #[fragkeys::tagged_cache(batch, key_name = "shared", vary_on = [id])]
+        #[fragkeys::tagged_cache(batch, key_name = "shared", vary_on = [])]
         pub(super) async fn shared(ids: &[u64]) -> HashMap<u64, u64> {
             ids.iter().map(|id| (*id, id + 100)).collect()
         }
     }
-    let cache = memory_cache().await;
-    with_cache(cache, async {
-        assert_eq!(single::shared(1).await, 1);
-        assert_eq!(batch::shared(&[1]).await[&1], 101);
-        assert_eq!(single::shared(1).await, 1);
+    with_cache(memory_cache().await, async {
+        for outcome in [Outcome::Miss, Outcome::Hit] {
+            assert_eq!(observe(single::shared()).await, (1, Some(outcome)));
+            let batch = observe(batch::shared(&[1])).await;
+            assert_eq!(batch, (HashMap::from([(1, 101)]), Some(outcome)));
+        }
     })
     .await;
 }
