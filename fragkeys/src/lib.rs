@@ -25,7 +25,7 @@
 //!
 //! # Where to look
 //!
-//! - [`tagged_cache`]: the attribute and its options.
+//! - [`tagged_cache`]: the attribute and its options, batches among them; [`BatchMap`].
 //! - [`invalidate!`], [`tag!`] and [`Tag`]: what entries depend on, and how to bump it.
 //! - [`Config`]: Redis or the embedded store, timeouts and bounds, installed at startup.
 //! - [`on_commit`] and [`committing`]: bumps that wait for a transaction.
