@@ -7,9 +7,11 @@ use syn::spanned::Spanned as _;
 use syn::{AttrStyle, Attribute, Item, ItemFn, TraitItemFn};
 
 use crate::diag::Mistakes;
-use crate::model::{CachedFn, Near, TagSource, Timeout};
+use crate::model::{Batch, CachedFn, Near, TagSource, Timeout};
 use crate::options;
-use crate::signature::Future;
+use crate::signature::{self, Future};
+
+mod batch;
 
 pub(crate) fn tagged_cache(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
@@ -76,12 +78,49 @@ impl ToTokens for CachedFn {
 
 impl CachedFn {
     fn cached_call(&self) -> TokenStream {
+        if let Some(batch) = &self.batch {
+            return self.batch_call(batch);
+        }
         let site = self.site();
         let planned = self.plan();
         // Written apart, so that they are the macro's own where the tokens around them have
         // the span of something that may be wrong.
         let call = quote!(__fragkeys_call);
         let plan = quote!(__fragkeys_plan);
+        let description = self.description(&call);
+        let cache_if = self.cache_if();
+        let body = self.body();
+        // The compiler blames the whole of it for a condition of the wrong type.
+        let answer = quote_spanned! {cache_if.span()=>
+            ::fragkeys::__private::run(#call, #plan, #cache_if, #body).await
+        };
+        // A statement, so that nothing of it is held over the await.
+        let near = (!matches!(self.near, Near::No)).then(|| {
+            let value = quote!(__fragkeys_value);
+            quote! {
+                if let ::core::option::Option::Some(#value) =
+                    ::fragkeys::__private::near(&mut #call, &#plan)
+                {
+                    return #plan.output(#value);
+                }
+            }
+        });
+        quote! {
+            static __FRAGKEYS_SITE: ::fragkeys::__private::Site = #site;
+            let #plan = #planned;
+            let mut #call = ::fragkeys::__private::Call::new(
+                &__FRAGKEYS_SITE,
+                ::fragkeys::__private::path_of(&|| ()),
+                &#plan,
+            );
+            #description
+            #near
+            #answer
+        }
+    }
+
+    /// What tells this call from others, and how long its value is kept.
+    fn description(&self, call: &TokenStream) -> TokenStream {
         let vary_on = self
             .vary_on
             .iter()
@@ -97,46 +136,23 @@ impl CachedFn {
                 quote!(#call.tag(#tag);)
             }
         });
-        // Ahead of what only a look or a run needs. A statement, so that nothing of it is held
-        // over the await.
-        let near = (!matches!(self.near, Near::No)).then(|| {
-            let value = quote!(__fragkeys_value);
-            quote! {
-                if let ::core::option::Option::Some(#value) =
-                    ::fragkeys::__private::near(&mut #call, &#plan)
-                {
-                    return #plan.output(#value);
-                }
-            }
-        });
         let timeout = self.timeout.as_ref().map(|timeout| {
             let duration = timeout.to_duration();
             quote!(#call.timeout(#duration);)
         });
         let jitter = self.jitter.map(|share| quote!(#call.jitter(#share);));
-        let cache_if = match &self.cache_if {
-            Some(condition) => quote!(#condition),
-            None => quote!(|_| true),
-        };
-        let body = self.body();
-        // The compiler blames the whole of it for a condition of the wrong type.
-        let answer = quote_spanned! {cache_if.span()=>
-            ::fragkeys::__private::run(#call, #plan, #cache_if, #body).await
-        };
         quote! {
-            static __FRAGKEYS_SITE: ::fragkeys::__private::Site = #site;
-            let #plan = #planned;
-            let mut #call = ::fragkeys::__private::Call::new(
-                &__FRAGKEYS_SITE,
-                ::fragkeys::__private::path_of(&|| ()),
-                &#plan,
-            );
             #(#vary_on)*
             #(#tags)*
-            #near
             #timeout
             #jitter
-            #answer
+        }
+    }
+
+    fn cache_if(&self) -> TokenStream {
+        match &self.cache_if {
+            Some(condition) => quote!(#condition),
+            None => quote!(|_| true),
         }
     }
 
@@ -150,6 +166,7 @@ impl CachedFn {
             TagSource::Template(template) => Some(template.to_parts()),
             TagSource::Expression(_) => None,
         });
+        let is_batch = self.batch.is_some();
         let cache_name = match &self.cache_name {
             Some(name) => quote!(#name),
             None => quote!("default"),
@@ -168,6 +185,7 @@ impl CachedFn {
                 tags: &[#(#tags),*],
                 templates: &[#(#templates),*],
                 cache_name: #cache_name,
+                is_batch: #is_batch,
                 instances: ::fragkeys::__private::Instances::new(),
             }
         }
@@ -180,13 +198,14 @@ impl CachedFn {
             Some(codec) => quote!(#codec),
             None => quote!(::fragkeys::__private::OfCache),
         };
-        let near = match self.near {
-            Near::No => None,
-            Near::IfPossible => Some(quote_spanned!(output.span()=> .near())),
-            Near::Surely => Some(quote_spanned!(output.span()=> .surely_near())),
+        let ops = match (&self.batch, &self.near) {
+            (Some(Batch { element_type, .. }), _) => quote!(batched::<#codec, #element_type, _>()),
+            (None, Near::No) => quote!(coded::<#codec>()),
+            (None, Near::IfPossible) => quote!(coded::<#codec>().near()),
+            (None, Near::Surely) => quote!(coded::<#codec>().surely_near()),
         };
         let plan = quote_spanned! {output.span()=>
-            ::fragkeys::__private::Returns::<#output>::new().output().coded::<#codec>() #near
+            ::fragkeys::__private::Returns::<#output>::new().output().#ops
         };
         quote! {{
             #[allow(unused_imports)]
@@ -200,7 +219,7 @@ impl CachedFn {
         let block = &self.function.block;
         let braces = block.brace_token.span.join();
         let output = &self.output;
-        let returned = &self.function.sig.output;
+        let batch = self.batch.as_ref().map(Batch::take);
         // Never reached. It tells the compiler the type, so that a wrong one is reported in
         // the body and not in generated code.
         let typed = quote_spanned! {output.span()=>
@@ -215,17 +234,28 @@ impl CachedFn {
                 // In the user's braces, not around them: a pair within a pair is one too many
                 // for `unused_braces`.
                 let statements = &block.stmts;
-                let mut body = Group::new(Delimiter::Brace, quote!(#typed #(#statements)*));
+                let mut body = Group::new(Delimiter::Brace, quote!(#batch #typed #(#statements)*));
                 body.set_span(braces);
                 quote!(async move #body)
             }
             // A closure keeps a `return` in the part before the future where it belongs.
-            Future::Boxed => quote! {
-                async move { #[allow(clippy::redundant_closure_call)] (move || #returned #block)().await }
-            },
+            Future::Boxed => {
+                // What the body gets of a batch lives shorter than the argument did.
+                let returned = match &self.batch {
+                    Some(_) => signature::of_any_lifetime(&self.function.sig.output),
+                    None => self.function.sig.output.clone(),
+                };
+                quote! {
+                    async move {
+                        #batch
+                        #[allow(clippy::redundant_closure_call)]
+                        (move || #returned #block)().await
+                    }
+                }
+            }
             Future::Opaque => {
                 let awaited = quote_spanned!(braces=> (move || #block)().await);
-                quote!(async move { #typed #[allow(clippy::redundant_closure_call)] #awaited })
+                quote!(async move { #batch #typed #[allow(clippy::redundant_closure_call)] #awaited })
             }
         }
     }

@@ -14,6 +14,7 @@ use crate::tag::Tag;
 use crate::value::{KeyPart, Plan, Reading, TagPart};
 
 mod answer;
+pub(crate) mod batch;
 mod near;
 mod problem;
 mod request;
@@ -46,7 +47,10 @@ const ARGUMENTS: usize = size_of::<u128>();
 
 impl Call {
     pub fn new<R, T>(site: &'static Site, path: Path, plan: &Plan<R, T>) -> Self {
-        let instance = site.instance(path, plan.ops.reading.find_shape);
+        Call::of(site, site.instance(path, plan.ops.reading.find_shape))
+    }
+
+    fn of(site: &'static Site, instance: &'static Instance) -> Self {
         let mut bytes = Buffer::new();
         bytes.extend(&instance.fingerprint.to_le_bytes());
         Call {
