@@ -125,15 +125,12 @@ impl CachedFn {
             .vary_on
             .iter()
             .map(|argument| quote_spanned!(argument.span()=> #call.vary_on(&#argument);));
-        let tags = self.tags.iter().map(|tag| match tag {
-            TagSource::Template(template) => {
-                let span = template.literal.span();
-                let values = template.to_values();
-                quote_spanned!(span=> #(#call.placeholder(#values);)*)
-            }
+        let (_, values) = self.placeholders();
+        let tags = self.tags.iter().filter_map(|tag| match tag {
+            TagSource::Template(_) => None,
             TagSource::Expression(_) => {
                 let tag = tag.to_tag();
-                quote!(#call.tag(#tag);)
+                Some(quote!(#call.tag(#tag);))
             }
         });
         let timeout = self.timeout.as_ref().map(|timeout| {
@@ -143,6 +140,7 @@ impl CachedFn {
         let jitter = self.jitter.map(|share| quote!(#call.jitter(#share);));
         quote! {
             #(#vary_on)*
+            #(#values)*
             #(#tags)*
             #timeout
             #jitter
@@ -156,14 +154,31 @@ impl CachedFn {
         }
     }
 
+    /// What stands in placeholders, each once, and what tells the call its value.
+    fn placeholders(&self) -> (Vec<String>, Vec<TokenStream>) {
+        let mut placeholders: (Vec<String>, Vec<TokenStream>) = Default::default();
+        let templates = self.tags.iter().filter_map(|tag| match tag {
+            TagSource::Template(template) => Some(template.to_values()),
+            TagSource::Expression(_) => None,
+        });
+        for (written, value) in templates.flatten() {
+            if !placeholders.0.contains(&written) {
+                placeholders.0.push(written);
+                placeholders.1.push(value);
+            }
+        }
+        placeholders
+    }
+
     /// What is known at compile time.
     fn site(&self) -> TokenStream {
         let key_name = optional(self.key_name.as_ref());
         let version = optional(self.version.as_ref());
         let vary_on = self.vary_on.iter().map(|path| path.to_token_stream().to_string());
         let tags = self.tags.iter().map(TagSource::text);
+        let (placeholders, _) = self.placeholders();
         let templates = self.tags.iter().filter_map(|tag| match tag {
-            TagSource::Template(template) => Some(template.to_parts()),
+            TagSource::Template(template) => Some(template.to_parts(&placeholders)),
             TagSource::Expression(_) => None,
         });
         let is_batch = self.batch.is_some();

@@ -26,6 +26,13 @@ struct Placeholder {
     members: Vec<Member>,
 }
 
+impl Placeholder {
+    fn written(&self) -> String {
+        let Placeholder { root, members } = self;
+        quote!(#root #(.#members)*).to_string()
+    }
+}
+
 impl Template {
     pub(crate) fn parse(literal: LitStr) -> syn::Result<Template> {
         let text = literal.value();
@@ -67,22 +74,30 @@ impl Template {
         }}
     }
 
-    /// The template as the runtime puts tags together from it, of type `&[Part]`.
-    pub(crate) fn to_parts(&self) -> TokenStream {
+    /// The template as the runtime puts tags together from it, of type `&[Part]`: a placeholder
+    /// is its place among these.
+    pub(crate) fn to_parts(&self, placeholders: &[String]) -> TokenStream {
         let parts = self.parts.iter().map(|part| match part {
             Part::Text(text) => quote!(::fragkeys::__private::Part::Text(#text)),
-            Part::Placeholder(_) => quote!(::fragkeys::__private::Part::Placeholder),
+            Part::Placeholder(path) => {
+                let written = path.written();
+                let index = placeholders.iter().take_while(|known| **known != written).count();
+                quote!(::fragkeys::__private::Part::Placeholder(#index))
+            }
         });
         quote!(&[#(#parts),*])
     }
 
-    /// The placeholders' values, in order, at the literal's span, so that an error about one
-    /// points there.
-    pub(crate) fn to_values(&self) -> impl Iterator<Item = TokenStream> {
+    /// The placeholders as they were written, each with its value at the literal's span, so that
+    /// an error about one points there.
+    pub(crate) fn to_values(&self) -> impl Iterator<Item = (String, TokenStream)> {
         let span = self.literal.span();
         self.parts.iter().filter_map(move |part| match part {
-            Part::Placeholder(Placeholder { root, members }) => {
-                Some(quote_spanned!(span=> &#root #(.#members)*))
+            Part::Placeholder(path) => {
+                let Placeholder { root, members } = path;
+                let call = quote!(__fragkeys_call);
+                let value = quote_spanned!(span=> #call.placeholder(&#root #(.#members)*););
+                Some((path.written(), value))
             }
             Part::Text(_) => None,
         })

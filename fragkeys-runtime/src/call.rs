@@ -46,6 +46,7 @@ pub struct Call {
 const ARGUMENTS: usize = size_of::<u128>();
 
 impl Call {
+    #[inline]
     pub fn new<R, T>(site: &'static Site, path: Path, plan: &Plan<R, T>) -> Self {
         Call::of(site, site.instance(path, plan.ops.reading.find_shape))
     }
@@ -81,11 +82,13 @@ impl Call {
         self.tags.push(tag.into());
     }
 
+    #[inline]
     fn end_arguments(&mut self) -> usize {
         *self.arguments_end.get_or_insert(self.bytes.len())
     }
 
     /// All that tells it from other calls, and where its arguments and its values end.
+    #[inline]
     fn complete(&mut self) -> (&[u8], usize, usize) {
         let end = self.end_arguments();
         let values_end = match self.values_end {
@@ -109,8 +112,8 @@ impl Call {
             return identity;
         }
         let mut values = bytes.get(end..values_end).unwrap_or_default();
-        let mut values = std::iter::from_fn(|| encode::take_text(&mut values));
-        let templates = templates.iter().map(|it| Tag::of_template(it, &mut values));
+        let values: Vec<&str> = std::iter::from_fn(|| encode::take_text(&mut values)).collect();
+        let templates = templates.iter().map(|it| Tag::of_template(it, &values));
         let tags = own_tags.into_iter().chain(templates).collect();
         let Instance { name, fingerprint, .. } = instance;
         let arguments = bytes.get(ARGUMENTS..end).unwrap_or_default();

@@ -290,20 +290,18 @@ impl TagText {
 pub enum Part {
     /// In the canonical form that the macro gave it.
     Text(&'static str),
-    Placeholder,
+    /// The value at this place among those of all templates of the function.
+    Placeholder(usize),
 }
 
 impl Tag {
-    /// The tag of a template, with the next of these values for each placeholder.
-    pub(crate) fn of_template<'a>(
-        parts: &[Part],
-        values: &mut impl Iterator<Item = &'a str>,
-    ) -> Self {
+    /// The tag of a template, with these values for the placeholders.
+    pub(crate) fn of_template(parts: &[Part], values: &[&str]) -> Self {
         let mut text = TagText::default();
         for part in parts {
             match part {
                 Part::Text(canonical) => text.literal(canonical),
-                Part::Placeholder => text.placeholder(values.next().unwrap_or_default()),
+                Part::Placeholder(at) => text.placeholder(values.get(*at).unwrap_or(&"")),
             }
         }
         text.into_tag()

@@ -18,23 +18,31 @@ use crate::value::{Nearby, Plan};
 #[inline]
 pub fn near<R, T>(call: &mut Call, plan: &Plan<R, T>) -> Option<T> {
     let nearby = plan.ops.reading.nearby?;
-    let name = call.site.cache_name;
-    if call.has_unencodable || call.instance.twin.is_some() {
-        return None;
-    }
-    let (identity, ..) = call.complete();
-    let value = global::ask_cache_for(name, |cache| {
-        let kept = cache.near()?.find(identity)?;
-        // What a transaction sees is nobody else's to have, nor the other way round.
-        if commit::is_inside() {
+    let kept = call.find_near()?;
+    (nearby.clone)(&kept.value)
+}
+
+impl Call {
+    /// Apart from [`near`], as it is the same for all types.
+    fn find_near(&mut self) -> Option<Arc<AnyKept>> {
+        if self.has_unencodable || self.instance.twin.is_some() {
             return None;
         }
-        let value = (nearby.clone)(&kept.value)?;
-        cache.counters().near_hits.add();
-        Some(value)
-    })?;
-    Report::claim().tell(Outcome::Hit);
-    Some(value)
+        let name = self.site.cache_name;
+        let (identity, ..) = self.complete();
+        let kept = global::ask_cache_for(name, |cache| {
+            let tier = cache.near()?;
+            // What a transaction sees is nobody else's to have, nor the other way round.
+            if commit::is_inside() {
+                return None;
+            }
+            let kept = tier.find(identity)?;
+            cache.counters().near_hits.add();
+            Some(kept)
+        })?;
+        Report::claim().tell(Outcome::Hit);
+        Some(kept)
+    }
 }
 
 impl Request {
