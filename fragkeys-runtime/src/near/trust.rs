@@ -81,7 +81,9 @@ impl Trust {
     /// The connection is lost, or tells nothing any more.
     pub(crate) fn end(&self, loss: Loss) {
         let now = self.number(Instant::now());
-        if now < self.until.swap(OVER, Ordering::AcqRel) {
+        let until = self.until.swap(OVER, Ordering::AcqRel);
+        let is_news = until != OVER && loss == Loss::NotTracked;
+        if now < until || is_news {
             self.note_loss(loss);
         }
         self.over.notify_one();
