@@ -1,0 +1,11 @@
+//! What a cached call costs, beside what else one might use. `bench/README.md` says how it is
+//! measured, and what that leaves out.
+
+pub mod allocation;
+pub mod contender;
+pub mod machine;
+pub mod race;
+pub mod report;
+pub mod spinner;
+pub mod statistic;
+pub mod value;
