@@ -37,8 +37,17 @@ pub struct Entrant {
     pub racer: Arc<dyn Racer>,
 }
 
-/// What all others are divided by.
-pub const BASE: &str = raw::NAME;
+impl Place {
+    /// The one that all others of this place are divided by.
+    #[must_use]
+    pub fn base(self) -> &'static str {
+        match self {
+            Place::Redis => raw::NAME,
+            Place::Process => quick_cache::NAME,
+        }
+    }
+}
+
 /// The one of ours that people should look at.
 pub const HEADLINE: &str = fragkeys_redis::TWO_TAGS;
 
@@ -51,7 +60,7 @@ impl Entrant {
     }
 }
 
-/// All of them, or those whose names have one of the texts in them; the base is always there.
+/// All of them, or those whose names have one of the texts in them; the bases are always there.
 pub async fn open_all(url: &str, wanted: &[String]) -> Vec<Entrant> {
     let mut entrants = vec![
         raw::open(url, raw::NAME, true).await,
@@ -70,7 +79,7 @@ pub async fn open_all(url: &str, wanted: &[String]) -> Vec<Entrant> {
         hitbox_moka::open(),
     ]);
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|text| name.contains(text));
-    entrants.retain(|entrant| entrant.name == BASE || is_wanted(entrant.name));
+    entrants.retain(|entrant| entrant.name == entrant.place.base() || is_wanted(entrant.name));
     entrants
 }
 

@@ -2,10 +2,13 @@
 //! measured, and what that leaves out.
 
 pub mod allocation;
+pub mod bump;
 pub mod contender;
 pub mod machine;
+pub mod plot;
 pub mod race;
 pub mod report;
+pub mod results;
 pub mod spinner;
 pub mod statistic;
 pub mod value;

@@ -30,7 +30,7 @@ pub enum Size {
     Large,
 }
 
-const PEOPLE_IN_LARGE: u64 = 99;
+const PEOPLE_IN_LARGE: u64 = 103;
 /// The ids of large values begin here.
 const LARGE: u64 = 1_000_000;
 

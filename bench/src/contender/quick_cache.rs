@@ -7,12 +7,14 @@ use quick_cache::sync::Cache;
 use super::{Entrant, Place};
 use crate::value::{Page, Size, page};
 
+pub const NAME: &str = "quick_cache, clone";
+
 pub fn open() -> Entrant {
     let cache: Arc<Cache<u64, Page>> = Arc::new(Cache::new(10_000));
     for id in Size::Small.ids().chain(Size::Large.ids()) {
         cache.insert(id, page(id));
     }
-    Entrant::new("quick_cache, clone", Place::Process, move |id| {
+    Entrant::new(NAME, Place::Process, move |id| {
         let cache = cache.clone();
         async move { cache.get(&id).expect("filled in") }
     })
