@@ -8,6 +8,7 @@ pub mod machine;
 pub mod plot;
 pub mod race;
 pub mod report;
+pub mod resp3;
 pub mod results;
 pub mod spinner;
 pub mod statistic;

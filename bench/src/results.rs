@@ -3,16 +3,31 @@
 use std::fs;
 use std::path::PathBuf;
 
-/// `bench/results/NAME`.
-#[must_use]
-pub fn path(name: &str) -> PathBuf {
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/results"));
-    fs::create_dir_all(&folder).expect("a writable checkout");
-    folder.join(name)
-}
+/// A folder for tables and plots.
+pub struct Results(PathBuf);
 
-pub fn write(name: &str, text: &str) {
-    fs::write(path(name), text).expect("a writable checkout");
+impl Results {
+    /// `bench/results`, or for results that mean nothing a folder beside the programs.
+    #[must_use]
+    pub fn open(is_kept: bool) -> Self {
+        let folder = if is_kept {
+            PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/results"))
+        } else {
+            let program = std::env::current_exe().expect("the path of this program");
+            program.with_file_name("smoke-results")
+        };
+        fs::create_dir_all(&folder).expect("a writable checkout");
+        Results(folder)
+    }
+
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).expect("a writable checkout");
+    }
 }
 
 /// Puts a table into the project's README, between the two marks.

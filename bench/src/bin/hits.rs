@@ -9,7 +9,7 @@ use fragkeys_bench::machine;
 use fragkeys_bench::plot::{Panel, bars};
 use fragkeys_bench::race::{Plan, alone, in_process, together};
 use fragkeys_bench::report::{Hits, P50, THROUGHPUT};
-use fragkeys_bench::results;
+use fragkeys_bench::results::{Results, replace_in_readme};
 use fragkeys_bench::spinner::{Spinners, spin_if_told};
 use fragkeys_bench::value::{Size, runs};
 use fragkeys_tests::RedisServer;
@@ -70,12 +70,18 @@ fn main() {
     let (hits, bumps) = measured.expect("no panic");
     let text = text(&hits, &bumps, &allocations);
     println!("{text}");
-    if mode == Mode::Full {
-        results::write("results.md", &text);
-        for hits in hits.iter().filter(|hits| hits.place == Place::Redis) {
-            plot(hits, &results::path(&format!("hits-{}.svg", hits.size.name())));
-        }
-        results::replace_in_readme(&hits[0].headline(&allocations));
+    if mode == Mode::Quick {
+        return;
+    }
+    let results = Results::open(mode == Mode::Full);
+    results.write("results.md", &text);
+    for hits in hits.iter().filter(|hits| hits.place == Place::Redis) {
+        plot(hits, &results.path(&format!("hits-{}.svg", hits.size.name())));
+    }
+    let headline = hits[0].headline(&allocations);
+    match mode {
+        Mode::Full => replace_in_readme(&headline),
+        _ => results.write("headline.md", &headline),
     }
 }
 
