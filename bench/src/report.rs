@@ -145,3 +145,15 @@ pub fn thousands(number: u64) -> String {
     };
     digits.chars().enumerate().flat_map(with_comma).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_for_people() {
+        assert_eq!([7, 1_000, 1_000_000].map(thousands), ["7", "1,000", "1,000,000"]);
+        assert_eq!([90.4, 54_700.0, 3_500_000.0].map(time), ["90 ns", "54.7 µs", "3.5 ms"]);
+        assert_eq!([208_400.0, 4_700_000.0].map(rate), ["208 k/s", "4.7 M/s"]);
+    }
+}

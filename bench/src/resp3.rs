@@ -139,3 +139,28 @@ fn take(bytes: &mut &[u8]) -> Option<Item> {
     *bytes = rest;
     Some(item)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_nothing_before_all_of_it_is_there() {
+        let push = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$3\r\nkey\r\n";
+        for end in 0..push.len() {
+            assert_eq!(take(&mut &push[..end]), None, "{end} bytes");
+        }
+        let mut bytes = &[&push[..], b"+OK\r\n"].concat()[..];
+        assert_eq!(keys(take(&mut bytes).unwrap()), [b"key"]);
+        assert_eq!(take(&mut bytes), Some(Item::Line(b"+OK".to_vec())));
+        assert!(bytes.is_empty());
+    }
+
+    #[test]
+    fn takes_what_has_no_text() {
+        let mut bytes = &b"*2\r\n_\r\n$-1\r\n"[..];
+        let nothing = |line: &[u8]| Item::Line(line.to_vec());
+        assert_eq!(take(&mut bytes), Some(Item::List(vec![nothing(b"_"), nothing(b"$-1")])));
+        assert_eq!(keys(Item::List(vec![nothing(b"+x"), nothing(b"_")])), Vec::<Vec<u8>>::new());
+    }
+}

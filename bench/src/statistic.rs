@@ -44,3 +44,24 @@ pub fn percentile(sorted: &[u32], share: f64) -> f64 {
     let at = (last as f64 * share).round() as usize;
     f64::from(sorted.get(at).copied().unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_of_the_same_round() {
+        // Twice as slow in each round, while the rounds differ by more than that.
+        let spread = Spread::of_ratios([2.0, 20.0, 8.0].into_iter(), [1.0, 10.0, 4.0].into_iter());
+        assert_eq!((spread.min, spread.median, spread.max), (2.0, 2.0, 2.0));
+        assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]).to_string(), "2.50 (1.00–4.00)");
+        assert_eq!(Spread::of([123.4]).to_string(), "123 (123–123)");
+    }
+
+    #[test]
+    fn percentiles_are_values_that_occurred() {
+        let sorted: Vec<u32> = (0..=100).collect();
+        assert_eq!([0.5, 0.99, 1.0].map(|share| percentile(&sorted, share)), [50.0, 99.0, 100.0]);
+        assert_eq!(percentile(&[7], 0.99), 7.0);
+    }
+}

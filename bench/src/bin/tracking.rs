@@ -228,7 +228,7 @@ fn to_none(seen: &[Vec<Seen>], index: usize) -> Spread {
 fn plot(settings: &[Setting], seen: &[Vec<Seen>], results: &Results) {
     let row = |index: usize| {
         let connections = thousands(settings[index].connections);
-        (format!("{}, {connections} connections", name(&settings[index])), to_none(seen, index))
+        (format!("{}, connections: {connections}", name(&settings[index])), to_none(seen, index))
     };
     let rows = (1..settings.len()).map(row).collect();
     let note = "to none; longer is better";

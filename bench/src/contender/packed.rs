@@ -9,7 +9,7 @@ pub async fn open(url: &str) -> Entrant {
     let key = |id| format!("packed:page:{id}");
     let mut connection = connect(url, true).await;
     fill(&mut connection, key).await;
-    Entrant::new("raw GET by `send_packed_command` + decode", Place::Redis, move |id| {
+    Entrant::new("raw GET by send_packed_command + decode", Place::Redis, move |id| {
         let mut connection = connection.clone();
         async move {
             let mut get = cmd("GET");
