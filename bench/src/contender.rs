@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{Client, IntoConnectionInfo};
+use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo};
 
 use crate::race::{BoxFuture, Racer, Slice, slice};
 use crate::value::{self, Page, Size};
@@ -151,12 +151,17 @@ impl<F: AsyncHit> Racer for Contender<F> {
     }
 }
 
-/// A connection as the driver makes it, but for `TCP_NODELAY`.
+/// What a busy machine may take before a contender that can be told gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connection as the driver makes it, but for `TCP_NODELAY` and its patience.
 pub async fn connect(url: &str, nodelay: bool) -> MultiplexedConnection {
     let info = url.into_connection_info().expect("a URL of ours");
     let tcp = info.tcp_settings().clone().set_nodelay(nodelay);
     let client = Client::open(info.set_tcp_settings(tcp)).expect("a URL of ours");
-    client.get_multiplexed_async_connection().await.expect("our own server")
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+    connection.expect("our own server")
 }
 
 /// Fills in the values of both sizes, for those who do not do it themselves.

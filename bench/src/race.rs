@@ -38,17 +38,24 @@ pub struct Plan {
     /// Of a contender in one round, by many callers.
     pub slices: u32,
     pub length: Duration,
+    /// Besides one: how many some callers are, and many.
+    pub callers: [u64; 2],
 }
 
 impl Plan {
     /// For the tables.
-    pub const FULL: Plan =
-        Plan { rounds: 9, hits: 1_000, slices: 8, length: Duration::from_millis(40) };
+    pub const FULL: Plan = Plan {
+        rounds: 9,
+        hits: 1_000,
+        slices: 8,
+        length: Duration::from_millis(40),
+        callers: [64, 1_000],
+    };
     /// While one works on something.
     pub const QUICK: Plan = Plan { rounds: 7, ..Plan::FULL };
     /// To see that it runs.
     pub const SMOKE: Plan =
-        Plan { rounds: 2, hits: 20, slices: 1, length: Duration::from_millis(2) };
+        Plan { rounds: 2, hits: 20, slices: 1, length: Duration::from_millis(2), callers: [4, 16] };
 }
 
 /// What many callers did.
@@ -128,7 +135,10 @@ pub async fn together(entrants: &[Entrant], size: Size, callers: u64, plan: &Pla
 /// One caller whose hits take less than looking at the clock does: so many at a time. There are
 /// no latencies of single hits, so `p50` is the mean of a batch in the middle, `p99` of a slow one.
 pub async fn in_process(entrants: &[Entrant], size: Size, plan: &Plan) -> Rounds {
-    const BATCH: u64 = 200;
+    let batch_of: u32 = match size {
+        Size::Small => 200,
+        Size::Large => 10,
+    };
     let mut rounds = vec![Vec::new(); entrants.len()];
     let mut order: Vec<usize> = (0..entrants.len()).collect();
     for _ in 0..plan.rounds {
@@ -137,8 +147,8 @@ pub async fn in_process(entrants: &[Entrant], size: Size, plan: &Plan) -> Rounds
             let started = Instant::now();
             let mut means = Vec::new();
             while started.elapsed() < plan.length {
-                let batch = entrants[index].racer.many(size, BATCH).await;
-                means.push(nanos(batch / BATCH as u32));
+                let batch = entrants[index].racer.many(size, batch_of.into()).await;
+                means.push(nanos(batch / batch_of));
             }
             let total: f64 = means.iter().map(|&mean| f64::from(mean)).sum();
             let throughput = means.len() as f64 / total * 1e9;

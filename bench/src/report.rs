@@ -20,6 +20,9 @@ pub struct Hits {
 /// What is read off a round.
 pub type Field = fn(&Round) -> f64;
 
+/// How it is written.
+type Unit = fn(f64) -> String;
+
 pub const P50: Field = |round| round.p50;
 pub const P99: Field = |round| round.p99;
 pub const THROUGHPUT: Field = |round| round.throughput;
@@ -49,7 +52,7 @@ impl Hits {
     /// A row for each contender; ratios to the base, but for the base itself.
     fn table(&self, rounds: &Rounds, callers: u64, allocations: &Allocations) -> String {
         // Of batches there is no p99, and of hits that take no time no latency.
-        let columns: &[(&str, Field, fn(f64) -> String)] = match (self.place, callers) {
+        let columns: &[(&str, Field, Unit)] = match (self.place, callers) {
             (Place::Redis, 1) => &[("p50", P50, time), ("p99", P99, time)],
             (Place::Redis, _) => {
                 &[("hits a second", THROUGHPUT, rate), ("p50", P50, time), ("p99", P99, time)]
@@ -100,11 +103,14 @@ impl Hits {
     /// The few numbers that the README shows.
     #[must_use]
     pub fn headline(&self, allocations: &Allocations) -> String {
-        let mut table =
-            "| a hit, to raw `GET` + decode | latency, 1 caller | throughput, 64 callers \
-            | 1,000 callers | allocations |\n|---|---|---|---|---|\n"
-                .to_owned();
-        let [alone, some, many] = [(1, P50), (64, THROUGHPUT), (1_000, THROUGHPUT)]
+        let [_, (some, _), (many, _)] = &self.by_callers[..] else { return String::new() };
+        let mut table = format!(
+            "| a hit, to raw `GET` + decode | latency, 1 caller | throughput, {} callers \
+             | {} callers | allocations |\n|---|---|---|---|---|\n",
+            thousands(*some),
+            thousands(*many)
+        );
+        let [alone, some, many] = [(1, P50), (*some, THROUGHPUT), (*many, THROUGHPUT)]
             .map(|(callers, field)| self.ratios(callers, field));
         let base = allocations.of(self.place.base(), self.size);
         let _ = writeln!(table, "| {} | 1 | 1 | 1 | {base:.0} |", self.place.base());

@@ -40,7 +40,7 @@ impl Size {
     pub fn ids(self) -> Range<u64> {
         match self {
             Size::Small => 0..1_000,
-            Size::Large => LARGE..LARGE + 100,
+            Size::Large => LARGE..LARGE + 40,
         }
     }
 

@@ -8,7 +8,7 @@ use fragkeys_bench::contender::{HEADLINE, Place, connect, open_all};
 use fragkeys_bench::machine;
 use fragkeys_bench::plot::{Panel, bars};
 use fragkeys_bench::race::{Plan, alone, in_process, together};
-use fragkeys_bench::report::{Hits, P50, THROUGHPUT};
+use fragkeys_bench::report::{Hits, P50, THROUGHPUT, thousands};
 use fragkeys_bench::results::{Results, replace_in_readme};
 use fragkeys_bench::spinner::{Spinners, spin_if_told};
 use fragkeys_bench::value::{Size, runs};
@@ -105,7 +105,7 @@ async fn hits(url: &str, options: &Options) -> Vec<Hits> {
         let spinners = Spinners::start();
         hits.by_callers.push((1, alone(&remote, size, &plan).await));
         drop(spinners);
-        for callers in [64, 1_000] {
+        for callers in plan.callers {
             hits.by_callers.push((callers, together(&remote, size, callers, &plan).await));
         }
         all.push(hits);
@@ -156,11 +156,12 @@ fn plot(hits: &Hits, path: &Path) {
         let rows = ratios.map(|(name, spread)| (name.to_owned(), spread)).collect();
         Panel { title: title.to_owned(), note, rows, end }
     };
-    let panels = [
-        panel("p50, 1 caller", "to raw GET + decode; shorter is better", 1, P50, 2.5),
-        panel("hits a second, 64 callers", "longer is better", 64, THROUGHPUT, 1.5),
-        panel("hits a second, 1,000 callers", "longer is better", 1_000, THROUGHPUT, 1.5),
-    ];
+    let mut panels =
+        vec![panel("p50, 1 caller", "to raw GET + decode; shorter is better", 1, P50, 2.5)];
+    for (callers, _) in &hits.by_callers[1..] {
+        let title = format!("hits a second, {} callers", thousands(*callers));
+        panels.push(panel(&title, "longer is better", *callers, THROUGHPUT, 1.5));
+    }
     let title = format!("A hit from Redis, values of {} bytes", hits.size.bytes());
     bars(path, &title, &panels, |name| name.starts_with("fragkeys"));
 }

@@ -87,14 +87,18 @@ async fn report(ways: &[(&str, u64)], is_kept: bool) {
         let seen = bump_all(way, bumps).await;
         let [reads, stale, runs, hits] =
             [seen.reads, seen.stale, seen.runs, seen.hits].map(thousands);
-        let (bumps, seconds) = (thousands(bumps), started.elapsed().as_secs_f64());
+        let (count, seconds) = (thousands(bumps), started.elapsed().as_secs_f64());
         text +=
-            &format!("| {way} | {bumps} | {reads} | {stale} | {runs} | {hits} | {seconds:.0} |\n");
+            &format!("| {way} | {count} | {reads} | {stale} | {runs} | {hits} | {seconds:.0} |\n");
         // Otherwise it would show nothing: no bump may go unseen for want of an entry.
         assert!(seen.runs > 0 && seen.hits > 0, "{seen:?}");
         match way {
             TRACKED => assert_eq!(seen.stale, 0, "stale reads"),
-            _ => assert!(seen.stale > 0, "the control was not caught: this measures nothing"),
+            // Of a few, by chance none.
+            _ => assert!(
+                seen.stale > 0 || bumps < 10_000,
+                "the control was not caught: this measures nothing"
+            ),
         }
     }
     println!("{text}");

@@ -2,7 +2,7 @@
 
 use fragkeys::{Config, tagged_cache};
 
-use super::{Entrant, Place};
+use super::{Entrant, PATIENCE, Place};
 use crate::value::{Page, run};
 
 pub const TWO_TAGS: &str = "fragkeys, 2 tags";
@@ -35,7 +35,8 @@ async fn sixteen_tags(id: u64) -> Page {
 }
 
 pub async fn open(url: &str) -> [Entrant; 4] {
-    Config::redis(url).prefix("fragkeys").install().await.expect("the first one");
+    let config = Config::redis(url).operation_timeout(PATIENCE);
+    config.install().await.expect("the first one");
     [
         Entrant::new("fragkeys, 1 tag", Place::Redis, one_tag),
         Entrant::new(TWO_TAGS, Place::Redis, two_tags),

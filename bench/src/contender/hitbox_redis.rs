@@ -6,7 +6,7 @@ use hitbox::policy::PolicyConfig;
 use hitbox_fn::{Cache, cached};
 use hitbox_redis::{ConnectionMode, RedisBackend};
 
-use super::{Entrant, Place};
+use super::{Entrant, PATIENCE, Place};
 use crate::value::{Page, run};
 
 #[cached(prefix = "redis")]
@@ -16,6 +16,7 @@ async fn page(id: u64) -> Page {
 
 pub async fn open(url: &str) -> Entrant {
     let backend = RedisBackend::builder().connection(ConnectionMode::single(url));
+    let backend = backend.response_timeout(PATIENCE);
     let cache = Cache::builder()
         .backend(backend.build().expect("a URL of ours"))
         .policy(PolicyConfig::builder().ttl(Duration::from_secs(3600)).build())

@@ -3,20 +3,16 @@
 use redis::cmd;
 
 use super::{Entrant, Place, connect, fill};
-use crate::value;
+use crate::value::{self, Size};
 
 pub async fn open(url: &str) -> Entrant {
     let mut connection = connect(url, true).await;
     fill(&mut connection, |id| format!("naive:page:{id}:7:7")).await;
-    for tag in (0..1_000).chain(1_000_000..1_000_100).map(|id| format!("naive:tag:{id}")) {
-        cmd("SET").arg(tag).arg(7).exec_async(&mut connection).await.expect("our own server");
+    let ids = Size::Small.ids().chain(Size::Large.ids());
+    for tag in ids.map(|id| id.to_string()).chain(["all".to_owned()]) {
+        let set = cmd("SET").arg(format!("naive:tag:{tag}")).arg(7).clone();
+        set.exec_async(&mut connection).await.expect("our own server");
     }
-    cmd("SET")
-        .arg("naive:tag:all")
-        .arg(7)
-        .exec_async(&mut connection)
-        .await
-        .expect("our own server");
     Entrant::new("MGET of 2 versions, then GET + decode", Place::Redis, move |id| {
         let mut connection = connection.clone();
         async move {
