@@ -27,6 +27,8 @@ pub struct Site {
     /// Those tags that are templates.
     pub templates: &'static [&'static [Part]],
     pub cache_name: &'static str,
+    /// Are its entries about elements of an argument? They are no single calls' entries then.
+    pub is_batch: bool,
     pub instances: Instances,
 }
 
@@ -55,6 +57,8 @@ pub(crate) struct Instance {
     id: TypeId,
     /// Stands for all that does not change from call to call.
     pub(crate) fingerprint: u128,
+    /// Of what is stored; part of the fingerprint.
+    pub(crate) shape: Shape,
     /// For keys and messages: the path without generic arguments, or `key_name`.
     pub(crate) name: Arc<str>,
     /// Why this one is not cached: another has the same identity.
@@ -84,7 +88,8 @@ impl Site {
     fn work_out(&'static self, path: Path, shape_of: fn() -> Shape) -> Instance {
         let path_of_function = path.name.trim_end_matches("::{{closure}}");
         let arguments = generic_arguments(path_of_function);
-        let mut bytes = b"function".to_vec();
+        let kind: &[u8] = if self.is_batch { b"batch" } else { b"function" };
+        let mut bytes = kind.to_vec();
         match self.key_name {
             Some(name) => append_texts(&[name, &arguments], &mut bytes),
             None => append_texts(&[self.package, path_of_function, ""], &mut bytes),
@@ -97,14 +102,15 @@ impl Site {
         append_texts(self.version.as_slice(), &mut bytes);
         append_texts(self.vary_on, &mut bytes);
         append_texts(self.tags, &mut bytes);
-        bytes.extend_from_slice(&remembered(shape_of).fingerprint.to_le_bytes());
+        let shape = remembered(shape_of);
+        bytes.extend_from_slice(&shape.fingerprint.to_le_bytes());
         let fingerprint = xxh3_128(&bytes);
         let name = match self.key_name {
             Some(name) => name.into(),
             None => without_generic_arguments(path_of_function).into(),
         };
         let twin = self.twin(path.id, fingerprint);
-        Instance { id: path.id, fingerprint, name, twin }
+        Instance { id: path.id, fingerprint, shape, name, twin }
     }
 
     /// Another function with this identity: two of one path (inside of two blocks of one

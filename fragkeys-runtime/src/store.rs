@@ -10,10 +10,13 @@ use crate::key::{Identity, Place};
 use crate::tag::Tag;
 use crate::version::Version;
 
-mod identity;
+mod deadline;
+pub(crate) mod identity;
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+
+pub(crate) use deadline::Deadline;
 
 /// What a look into the store found.
 #[derive(Debug)]
@@ -23,6 +26,18 @@ pub(crate) struct Found {
     /// The entry's bytes, if there is one.
     pub(crate) entry: Option<Bytes>,
 }
+
+/// An entry to store, of several.
+#[derive(Debug)]
+pub(crate) struct Put {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) place: Arc<Place>,
+    pub(crate) entry: Vec<u8>,
+    pub(crate) timeout: Duration,
+}
+
+/// What the store did for each of several; or why it did nothing for any.
+pub(crate) type Each<T> = Result<Vec<Result<T, Error>>, Error>;
 
 /// Keeps entries and versions. One contract suite runs over all of them.
 ///
@@ -35,15 +50,23 @@ pub(crate) trait Store {
         &self,
         identity: &Identity,
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> impl Future<Output = Result<Found, Error>> + Send;
+
+    /// As [`look`](Self::look), for several entries and in as few round trips as for one.
+    fn look_many(
+        &self,
+        identities: &[Arc<Identity>],
+        lifetime: Duration,
+        deadline: Deadline,
+    ) -> impl Future<Output = Each<Found>> + Send;
 
     /// Reads the versions of tags, seeding those that are missing.
     fn versions(
         &self,
         tags: &[Tag],
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> impl Future<Output = Result<Vec<Version>, Error>> + Send;
 
     /// Gives each tag a version that it never had, above its present one (I3).
@@ -60,14 +83,21 @@ pub(crate) trait Store {
         place: &Place,
         entry: Vec<u8>,
         timeout: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// As [`put`](Self::put), for several entries and in one round trip.
+    fn put_many(
+        &self,
+        entries: Vec<Put>,
+        deadline: Deadline,
+    ) -> impl Future<Output = Each<()>> + Send;
 
     /// Drops one entry; says whether it was there.
     fn remove(
         &self,
         key: &str,
-        patience: Duration,
+        deadline: Deadline,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 }
 
@@ -122,18 +152,27 @@ impl Store for AnyStore {
         &self,
         identity: &Identity,
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Result<Found, Error> {
-        each_store!(self, store => store.look(identity, lifetime, patience))
+        each_store!(self, store => store.look(identity, lifetime, deadline))
+    }
+
+    async fn look_many(
+        &self,
+        identities: &[Arc<Identity>],
+        lifetime: Duration,
+        deadline: Deadline,
+    ) -> Each<Found> {
+        each_store!(self, store => store.look_many(identities, lifetime, deadline))
     }
 
     async fn versions(
         &self,
         tags: &[Tag],
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Result<Vec<Version>, Error> {
-        each_store!(self, store => store.versions(tags, lifetime, patience))
+        each_store!(self, store => store.versions(tags, lifetime, deadline))
     }
 
     async fn bump(&self, tags: &[Tag], patience: Duration) -> Result<Vec<Version>, Error> {
@@ -146,12 +185,16 @@ impl Store for AnyStore {
         place: &Place,
         entry: Vec<u8>,
         timeout: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Result<(), Error> {
-        each_store!(self, store => store.put(identity, place, entry, timeout, patience))
+        each_store!(self, store => store.put(identity, place, entry, timeout, deadline))
     }
 
-    async fn remove(&self, key: &str, patience: Duration) -> Result<bool, Error> {
-        each_store!(self, store => store.remove(key, patience))
+    async fn put_many(&self, entries: Vec<Put>, deadline: Deadline) -> Each<()> {
+        each_store!(self, store => store.put_many(entries, deadline))
+    }
+
+    async fn remove(&self, key: &str, deadline: Deadline) -> Result<bool, Error> {
+        each_store!(self, store => store.remove(key, deadline))
     }
 }

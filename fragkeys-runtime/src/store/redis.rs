@@ -16,7 +16,7 @@ use self::link::{Failure, Links};
 pub(crate) use self::look::Ready;
 use self::script::{BUMP, BUMP_ORIGINAL, SEED, SEED_ORIGINAL, Script};
 use super::memory::{Weight, sized_cache};
-use super::{Found, Store};
+use super::{Deadline, Each, Found, Put, Store};
 use crate::cache::outliving;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
@@ -27,6 +27,7 @@ use crate::version::Version;
 mod cell;
 mod link;
 mod look;
+mod put_many;
 mod script;
 mod server;
 
@@ -82,9 +83,9 @@ impl RedisStore {
         &self,
         pipeline: &Pipeline,
         replies: usize,
-        until: Instant,
+        deadline: Deadline,
     ) -> Result<std::vec::IntoIter<Value>, Error> {
-        let values = self.links.here()?.send(pipeline, replies, until).await?;
+        let values = self.links.here()?.send(pipeline, replies, deadline).await?;
         if values.len() == replies {
             Ok(values.into_iter())
         } else {
@@ -92,30 +93,48 @@ impl RedisStore {
         }
     }
 
-    async fn one(&self, pipeline: &Pipeline, until: Instant) -> Result<Value, Error> {
-        let mut replies = self.send(pipeline, 1, until).await?;
+    async fn one(&self, pipeline: &Pipeline, deadline: Deadline) -> Result<Value, Error> {
+        let mut replies = self.send(pipeline, 1, deadline).await?;
         replies.next().ok_or_else(|| nonsense("no reply"))
     }
 
     /// Runs scripts in one round trip: a text for each tag, with the tag's index.
-    async fn run(&self, jobs: &[Job<'_>], until: Instant) -> Result<Vec<(usize, Bytes)>, Error> {
-        if jobs.is_empty() {
-            return Ok(Vec::new());
+    async fn run(
+        &self,
+        jobs: &[Job<'_>],
+        deadline: Deadline,
+    ) -> Result<Vec<(usize, Bytes)>, Error> {
+        Ok(self.run_and_get(jobs, &[], deadline).await?.0)
+    }
+
+    /// As [`run`](Self::run); in the same round trip it reads the entries at these keys.
+    async fn run_and_get(
+        &self,
+        jobs: &[Job<'_>],
+        keys: &[&str],
+        deadline: Deadline,
+    ) -> Result<(Vec<(usize, Bytes)>, Vec<Option<Bytes>>), Error> {
+        let commands = jobs.len() + usize::from(!keys.is_empty());
+        if commands == 0 {
+            return Ok((Vec::new(), Vec::new()));
         }
         let keys_of = |job: &Job<'_>| -> Vec<String> {
             job.tags.iter().flat_map(|(_, tag)| self.script_keys(tag)).collect()
         };
-        let mut pipeline = Pipeline::with_capacity(jobs.len());
+        let mut pipeline = Pipeline::with_capacity(commands);
         for job in jobs {
             job.script.call(&keys_of(job), job.lifetime, &mut pipeline);
         }
-        let replies = self.send(&pipeline, jobs.len(), until).await?;
+        if !keys.is_empty() {
+            pipeline.cmd("MGET").arg(keys);
+        }
+        let mut replies = self.send(&pipeline, commands, deadline).await?;
         let mut texts = Vec::new();
-        for (job, mut reply) in jobs.iter().zip(replies) {
+        for (job, mut reply) in jobs.iter().zip(replies.by_ref()) {
             if is_error(&reply, ServerErrorKind::NoScript) {
                 let mut pipeline = Pipeline::with_capacity(1);
                 job.script.call_with_source(&keys_of(job), job.lifetime, &mut pipeline);
-                reply = self.one(&pipeline, until).await?;
+                reply = self.one(&pipeline, deadline).await?;
             }
             let given = read_texts(reply)?;
             if given.len() != job.tags.len() {
@@ -123,7 +142,7 @@ impl RedisStore {
             }
             texts.extend(job.tags.iter().map(|(index, _)| *index).zip(given));
         }
-        Ok(texts)
+        Ok((texts, read_entries(keys.len(), replies.next())?))
     }
 
     /// Fills in the versions of tags that Redis does not have, or has something else for.
@@ -132,25 +151,13 @@ impl RedisStore {
         tags: &[Tag],
         mut known: Vec<Option<Version>>,
         lifetime: Duration,
-        until: Instant,
+        deadline: Deadline,
     ) -> Result<Vec<Version>, Error> {
-        let is_missing = |kind| {
-            let missing = tags.iter().enumerate().zip(&known);
-            let missing = missing.filter(|(_, version)| version.is_none()).map(|(tag, _)| tag);
-            missing.filter(move |(_, tag)| tag.kind() == kind)
-        };
-        if let Some((_, tag)) = is_missing(Kind::Foreign).next() {
+        if let Some((_, tag)) = missing(tags, &known, Kind::Foreign).next() {
             return Err(nobody_wrote(tag));
         }
-        // All entries depend on the root.
-        let (root, own) = is_missing(Kind::Own).partition(|(_, tag)| tag.is_root());
-        let jobs = [
-            Job { script: &SEED, tags: root, lifetime: self.tag_lifetime.max(lifetime) },
-            Job { script: &SEED, tags: own, lifetime },
-            Job { script: &SEED_ORIGINAL, tags: is_missing(Kind::Original).collect(), lifetime },
-        ];
-        let jobs: Vec<Job<'_>> = jobs.into_iter().filter(|job| !job.tags.is_empty()).collect();
-        for (index, text) in self.run(&jobs, until).await? {
+        let jobs = self.seeds(tags, &known, lifetime);
+        for (index, text) in self.run(&jobs, deadline).await? {
             let Some(version) = read_version(&tags[index], &text) else {
                 return Err(nobody_wrote(&tags[index]));
             };
@@ -162,8 +169,26 @@ impl RedisStore {
         Ok(versions)
     }
 
+    /// What gives a version to those of these tags that have none, and can be given one.
+    fn seeds<'a>(
+        &self,
+        tags: &'a [Tag],
+        known: &[Option<Version>],
+        lifetime: Duration,
+    ) -> Vec<Job<'a>> {
+        // All entries depend on the root.
+        let (root, own) = missing(tags, known, Kind::Own).partition(|(_, tag)| tag.is_root());
+        let original = missing(tags, known, Kind::Original).collect();
+        let jobs = [
+            Job { script: &SEED, tags: root, lifetime: self.tag_lifetime.max(lifetime) },
+            Job { script: &SEED, tags: own, lifetime },
+            Job { script: &SEED_ORIGINAL, tags: original, lifetime },
+        ];
+        jobs.into_iter().filter(|job| !job.tags.is_empty()).collect()
+    }
+
     /// Gives each of these tags, which are no more than a run takes, a new version.
-    async fn bump_some(&self, tags: &[Tag], until: Instant) -> Result<Vec<Version>, Error> {
+    async fn bump_some(&self, tags: &[Tag], deadline: Deadline) -> Result<Vec<Version>, Error> {
         let lifetime = self.tag_lifetime;
         let (original, own) =
             tags.iter().enumerate().partition(|(_, tag)| tag.kind() == Kind::Original);
@@ -173,7 +198,7 @@ impl RedisStore {
         ];
         let jobs: Vec<Job<'_>> = jobs.into_iter().filter(|job| !job.tags.is_empty()).collect();
         let mut versions = vec![None; tags.len()];
-        for (index, text) in self.run(&jobs, until).await? {
+        for (index, text) in self.run(&jobs, deadline).await? {
             let tag = &tags[index];
             let Some(stamp) = read_version(tag, &text) else {
                 return Err(nonsense("something else than a version from a script"));
@@ -232,15 +257,38 @@ impl Store for RedisStore {
         &self,
         identity: &Identity,
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Result<Found, Error> {
-        let until = Instant::now() + patience;
         let link = self.links.here()?;
-        let live = link.live(until).await?;
-        match self.look_through(&link, &live, identity, lifetime, until).await {
+        if let Some(live) = link.live_now()
+            && let Some(cells) = &live.cells
+            && let Some(ready) = self.ready(cells, identity)
+        {
+            match live.ask_one(&ready.get, deadline).await {
+                // A version that has moved since may have done so before the entry was read.
+                Ok(reply) if ready.is_current(cells) => {
+                    return Ok(Found { place: ready.place.clone(), entry: read_entry(reply)? });
+                }
+                Ok(_) | Err(Failure::Lost(_)) => {}
+                Err(Failure::Other(error)) => return Err(error),
+            }
+        }
+        // Boxed, so that a hit does not carry the room for it around.
+        Box::pin(self.look_anew(&link, identity, lifetime, deadline)).await
+    }
+
+    async fn look_many(
+        &self,
+        identities: &[Arc<Identity>],
+        lifetime: Duration,
+        deadline: Deadline,
+    ) -> Each<Found> {
+        let link = self.links.here()?;
+        let live = link.live(deadline).await?;
+        match self.look_many_through(&live, identities, lifetime, deadline).await {
             Err(Failure::Lost(_)) => {
-                let live = link.live(until).await?;
-                Ok(self.look_through(&link, &live, identity, lifetime, until).await?)
+                let live = link.live(deadline).await?;
+                Ok(self.look_many_through(&live, identities, lifetime, deadline).await?)
             }
             found => Ok(found?),
         }
@@ -250,19 +298,18 @@ impl Store for RedisStore {
         &self,
         tags: &[Tag],
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Result<Vec<Version>, Error> {
-        let until = Instant::now() + patience;
         let mut pipeline = Pipeline::new();
         pipeline.cmd("MGET").arg(self.version_keys(tags));
-        let known = read_versions(tags, self.one(&pipeline, until).await?)?;
-        self.complete(tags, known, lifetime, until).await
+        let known = read_versions(tags, self.one(&pipeline, deadline).await?)?;
+        self.complete(tags, known, lifetime, deadline).await
     }
 
     async fn bump(&self, tags: &[Tag], patience: Duration) -> Result<Vec<Version>, Error> {
         let mut versions = Vec::with_capacity(tags.len());
         for tags in tags.chunks(TAGS_PER_RUN) {
-            versions.extend(self.bump_some(tags, Instant::now() + patience).await?);
+            versions.extend(self.bump_some(tags, Deadline::after(patience)).await?);
         }
         Ok(versions)
     }
@@ -273,7 +320,7 @@ impl Store for RedisStore {
         place: &Place,
         entry: Vec<u8>,
         timeout: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Result<(), Error> {
         let lifetime = self.tag_lifetime.max(outliving(timeout));
         let short_lived = self.short_lived(&identity.tags, lifetime);
@@ -283,8 +330,7 @@ impl Store for RedisStore {
             let key = version_key(&self.prefix, tag);
             pipeline.cmd("PEXPIRE").arg(key).arg(script::millis(lifetime)).arg("GT");
         }
-        let until = Instant::now() + patience;
-        let mut replies = self.send(&pipeline, 1 + short_lived.len(), until).await?;
+        let mut replies = self.send(&pipeline, 1 + short_lived.len(), deadline).await?;
         match replies.next() {
             Some(Value::Okay) => {}
             other => return Err(refusal(other.unwrap_or(Value::Nil))),
@@ -296,10 +342,14 @@ impl Store for RedisStore {
         Ok(())
     }
 
-    async fn remove(&self, key: &str, patience: Duration) -> Result<bool, Error> {
+    async fn put_many(&self, entries: Vec<Put>, deadline: Deadline) -> Each<()> {
+        self.put_all(entries, deadline).await
+    }
+
+    async fn remove(&self, key: &str, deadline: Deadline) -> Result<bool, Error> {
         let mut pipeline = Pipeline::new();
         pipeline.cmd("DEL").arg(key);
-        match self.one(&pipeline, Instant::now() + patience).await? {
+        match self.one(&pipeline, deadline).await? {
             Value::Int(removed) => Ok(removed > 0),
             other => Err(refusal(other)),
         }
@@ -312,6 +362,17 @@ struct Job<'a> {
     tags: Vec<(usize, &'a Tag)>,
     /// How long Redis is to keep what the script writes.
     lifetime: Duration,
+}
+
+/// The tags of a kind that no version is known of, with their index.
+fn missing<'a>(
+    tags: &'a [Tag],
+    known: &[Option<Version>],
+    kind: Kind,
+) -> impl Iterator<Item = (usize, &'a Tag)> {
+    let missing = tags.iter().enumerate().zip(known);
+    let missing = missing.filter(|(_, version)| version.is_none()).map(|(tag, _)| tag);
+    missing.filter(move |(_, tag)| tag.kind() == kind)
 }
 
 /// One version a tag; `None` where Redis has none, or something that is none (a
@@ -352,6 +413,19 @@ fn read_entry(reply: Value) -> Result<Option<Bytes>, Error> {
         Value::ServerError(error) if error.code() == "WRONGTYPE" => Ok(None),
         other => Err(refusal(other)),
     }
+}
+
+/// The bytes of as many entries as were asked for.
+fn read_entries(number: usize, reply: Option<Value>) -> Result<Vec<Option<Bytes>>, Error> {
+    let values = match reply {
+        None if number == 0 => Vec::new(),
+        Some(Value::Array(values)) => values,
+        other => return Err(refusal(other.unwrap_or(Value::Nil))),
+    };
+    if values.len() != number {
+        return Err(nonsense("another number of entries than keys"));
+    }
+    values.into_iter().map(read_entry).collect()
 }
 
 fn is_error(reply: &Value, kind: ServerErrorKind) -> bool {
