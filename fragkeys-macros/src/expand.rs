@@ -10,6 +10,7 @@ use crate::diag::Mistakes;
 use crate::model::{Batch, CachedFn, Near, TagSource, Timeout};
 use crate::options;
 use crate::signature::{self, Future};
+use crate::template::{Template, Values};
 
 mod batch;
 
@@ -125,7 +126,10 @@ impl CachedFn {
             .vary_on
             .iter()
             .map(|argument| quote_spanned!(argument.span()=> #call.vary_on(&#argument);));
-        let (_, values) = self.placeholders();
+        let values = self.values();
+        let values = values
+            .to_expressions()
+            .map(|(value, span)| quote_spanned!(span=> #call.placeholder(#value);));
         let tags = self.tags.iter().filter_map(|tag| match tag {
             TagSource::Template(_) => None,
             TagSource::Expression(_) => {
@@ -147,27 +151,22 @@ impl CachedFn {
         }
     }
 
+    fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.tags.iter().filter_map(|tag| match tag {
+            TagSource::Template(template) => Some(template),
+            TagSource::Expression(_) => None,
+        })
+    }
+
+    fn values(&self) -> Values<'_> {
+        Values::of(self.templates())
+    }
+
     fn cache_if(&self) -> TokenStream {
         match &self.cache_if {
             Some(condition) => quote!(#condition),
             None => quote!(|_| true),
         }
-    }
-
-    /// What stands in placeholders, each once, and what tells the call its value.
-    fn placeholders(&self) -> (Vec<String>, Vec<TokenStream>) {
-        let mut placeholders: (Vec<String>, Vec<TokenStream>) = Default::default();
-        let templates = self.tags.iter().filter_map(|tag| match tag {
-            TagSource::Template(template) => Some(template.to_values()),
-            TagSource::Expression(_) => None,
-        });
-        for (written, value) in templates.flatten() {
-            if !placeholders.0.contains(&written) {
-                placeholders.0.push(written);
-                placeholders.1.push(value);
-            }
-        }
-        placeholders
     }
 
     /// What is known at compile time.
@@ -176,11 +175,8 @@ impl CachedFn {
         let version = optional(self.version.as_ref());
         let vary_on = self.vary_on.iter().map(|path| path.to_token_stream().to_string());
         let tags = self.tags.iter().map(TagSource::text);
-        let (placeholders, _) = self.placeholders();
-        let templates = self.tags.iter().filter_map(|tag| match tag {
-            TagSource::Template(template) => Some(template.to_parts(&placeholders)),
-            TagSource::Expression(_) => None,
-        });
+        let values = self.values();
+        let templates = self.templates().map(|template| template.to_parts(&values));
         let is_batch = self.batch.is_some();
         let cache_name = match &self.cache_name {
             Some(name) => quote!(#name),
@@ -214,10 +210,14 @@ impl CachedFn {
             None => quote!(::fragkeys::__private::OfCache),
         };
         let ops = match (&self.batch, &self.near) {
-            (Some(Batch { element_type, .. }), _) => quote!(batched::<#codec, #element_type, _>()),
-            (None, Near::No) => quote!(coded::<#codec>()),
-            (None, Near::IfPossible) => quote!(coded::<#codec>().near()),
-            (None, Near::Surely) => quote!(coded::<#codec>().surely_near()),
+            (Some(Batch { element_type, .. }), _) => {
+                quote_spanned!(output.span()=> batched::<#codec, #element_type, _>())
+            }
+            (None, Near::No) => quote_spanned!(output.span()=> coded::<#codec>()),
+            (None, Near::IfPossible) => quote_spanned!(output.span()=> coded::<#codec>().near()),
+            (None, Near::Surely) => {
+                quote_spanned!(output.span()=> coded::<#codec>().surely_near())
+            }
         };
         let plan = quote_spanned! {output.span()=>
             ::fragkeys::__private::Returns::<#output>::new().output().#ops

@@ -21,15 +21,40 @@ enum Part {
 }
 
 /// A path such as `user_id`, `user.id` or `self.0`.
-struct Placeholder {
+#[derive(PartialEq, Eq)]
+pub(crate) struct Placeholder {
     root: Ident,
     members: Vec<Member>,
 }
 
-impl Placeholder {
-    fn written(&self) -> String {
-        let Placeholder { root, members } = self;
-        quote!(#root #(.#members)*).to_string()
+/// What stands in the placeholders of some templates: each path once, with the span of the
+/// literal that names it first, so that an error about it points there.
+pub(crate) struct Values<'a>(Vec<(&'a Placeholder, Span)>);
+
+impl<'a> Values<'a> {
+    pub(crate) fn of(templates: impl Iterator<Item = &'a Template>) -> Self {
+        let mut values: Vec<(&Placeholder, Span)> = Vec::new();
+        for template in templates {
+            for part in &template.parts {
+                if let Part::Placeholder(path) = part
+                    && !values.iter().any(|(known, _)| *known == path)
+                {
+                    values.push((path, template.literal.span()));
+                }
+            }
+        }
+        Values(values)
+    }
+
+    /// Expressions, each with the span for errors about it.
+    pub(crate) fn to_expressions(&self) -> impl Iterator<Item = (TokenStream, Span)> {
+        self.0.iter().map(|(Placeholder { root, members }, span)| {
+            (quote_spanned!(*span=> &#root #(.#members)*), *span)
+        })
+    }
+
+    fn index_of(&self, path: &Placeholder) -> usize {
+        self.0.iter().take_while(|(known, _)| *known != path).count()
     }
 }
 
@@ -74,33 +99,16 @@ impl Template {
         }}
     }
 
-    /// The template as the runtime puts tags together from it, of type `&[Part]`: a placeholder
-    /// is its place among these.
-    pub(crate) fn to_parts(&self, placeholders: &[String]) -> TokenStream {
+    /// The template as the runtime puts tags together from it, of type `&[Part]`.
+    pub(crate) fn to_parts(&self, values: &Values<'_>) -> TokenStream {
         let parts = self.parts.iter().map(|part| match part {
             Part::Text(text) => quote!(::fragkeys::__private::Part::Text(#text)),
             Part::Placeholder(path) => {
-                let written = path.written();
-                let index = placeholders.iter().take_while(|known| **known != written).count();
+                let index = values.index_of(path);
                 quote!(::fragkeys::__private::Part::Placeholder(#index))
             }
         });
         quote!(&[#(#parts),*])
-    }
-
-    /// The placeholders as they were written, each with its value at the literal's span, so that
-    /// an error about one points there.
-    pub(crate) fn to_values(&self) -> impl Iterator<Item = (String, TokenStream)> {
-        let span = self.literal.span();
-        self.parts.iter().filter_map(move |part| match part {
-            Part::Placeholder(path) => {
-                let Placeholder { root, members } = path;
-                let call = quote!(__fragkeys_call);
-                let value = quote_spanned!(span=> #call.placeholder(&#root #(.#members)*););
-                Some((path.written(), value))
-            }
-            Part::Text(_) => None,
-        })
     }
 
     /// An expression of type `Option<Tag>`, in a method of a model: placeholders are fields, and

@@ -72,7 +72,7 @@ impl Call {
         self.has_unencodable |= encode::append(argument, &mut self.bytes).is_err();
     }
 
-    /// The value of the next placeholder in the templates.
+    /// What stands in the next placeholder: of those of one path in the templates, the first.
     pub fn placeholder<V: TagPart + ?Sized>(&mut self, value: &V) {
         self.end_arguments();
         self.bytes.append_display(value);
@@ -87,9 +87,9 @@ impl Call {
         *self.arguments_end.get_or_insert(self.bytes.len())
     }
 
-    /// All that tells it from other calls, and where its arguments and its values end.
+    /// Completes what tells it from other calls. Says where its arguments and its values end.
     #[inline]
-    fn complete(&mut self) -> (&[u8], usize, usize) {
+    fn complete(&mut self) -> (usize, usize) {
         let end = self.end_arguments();
         let values_end = match self.values_end {
             Some(values_end) => values_end,
@@ -99,25 +99,28 @@ impl Call {
                 values_end
             }
         };
-        (self.bytes.as_slice(), end, values_end)
+        (end, values_end)
     }
 
     /// What the cache is asked for. An identity that was asked for before is remembered: then no
     /// tag is put together, and no key.
     fn identity(&mut self, cache: &Cache, codec: &str) -> Arc<Identity> {
-        let Call { site, instance, tags, .. } = self;
-        let (templates, own_tags, instance) = (site.templates, tags.clone(), *instance);
-        let (bytes, end, values_end) = self.complete();
+        let (end, values_end) = self.complete();
+        let bytes = self.bytes.as_slice();
         if let Some(identity) = cache.recall(bytes) {
             return identity;
         }
         let mut values = bytes.get(end..values_end).unwrap_or_default();
         let values: Vec<&str> = std::iter::from_fn(|| encode::take_text(&mut values)).collect();
-        let templates = templates.iter().map(|it| Tag::of_template(it, &values));
-        let tags = own_tags.into_iter().chain(templates).collect();
-        let Instance { name, fingerprint, .. } = instance;
+        let templates = self.site.templates.iter();
+        let tags = templates.map(|template| Tag::of_template(template, &values));
+        let tags = self.tags.iter().cloned().chain(tags).collect();
+        let Instance { name, fingerprint, .. } = self.instance;
         let arguments = bytes.get(ARGUMENTS..end).unwrap_or_default();
-        let identity = Arc::new(identify(cache, name, *fingerprint, codec, arguments, tags));
+        // The fingerprint stands for the templates, and says how many of each there are.
+        let about_tags = bytes.get(end..).unwrap_or_default();
+        let identity = identify(cache, name, *fingerprint, codec, arguments, about_tags, tags);
+        let identity = Arc::new(identity);
         cache.remember(bytes, &identity);
         identity
     }
@@ -184,7 +187,7 @@ fn request<T>(
     Ok(Request {
         timeout: call.jittered_timeout(&cache),
         identity: call.identity(&cache, codec),
-        near: is_near.then(|| call.complete().0.into()),
+        near: is_near.then(|| call.bytes.as_slice().into()),
         // The shape is part of the fingerprint.
         sealed_with: Vec::new(),
         name,
@@ -199,16 +202,16 @@ pub(crate) fn identify(
     fingerprint: u128,
     codec: &str,
     arguments: &[u8],
+    about_tags: &[u8],
     tags: Vec<Tag>,
 ) -> Identity {
-    let mut bytes = Vec::with_capacity(64 + arguments.len() + tags.len() * 24);
+    let mut bytes = Vec::with_capacity(64 + arguments.len() + about_tags.len());
     bytes.extend_from_slice(&fingerprint.to_le_bytes());
     bytes.extend_from_slice(&cache.epoch().to_le_bytes());
     append_text(codec, &mut bytes);
     bytes.extend_from_slice(&(arguments.len() as u64).to_le_bytes());
     bytes.extend_from_slice(arguments);
-    bytes.extend_from_slice(&(tags.len() as u64).to_le_bytes());
-    tags.iter().for_each(|tag| append_text(tag.as_str(), &mut bytes));
+    bytes.extend_from_slice(about_tags);
     let versioned = tags.into_iter().filter(|tag| !tag.is_constant());
     Identity {
         key_base: key_base(cache.prefix(), name),

@@ -290,18 +290,20 @@ impl TagText {
 pub enum Part {
     /// In the canonical form that the macro gave it.
     Text(&'static str),
-    /// The value at this place among those of all templates of the function.
+    /// Which one of the values of all of a function's templates.
     Placeholder(usize),
 }
 
 impl Tag {
-    /// The tag of a template, with these values for the placeholders.
+    /// The tag of a template, with these values in its placeholders.
     pub(crate) fn of_template(parts: &[Part], values: &[&str]) -> Self {
         let mut text = TagText::default();
         for part in parts {
             match part {
                 Part::Text(canonical) => text.literal(canonical),
-                Part::Placeholder(at) => text.placeholder(values.get(*at).unwrap_or(&"")),
+                Part::Placeholder(index) => {
+                    text.placeholder(values.get(*index).copied().unwrap_or_default());
+                }
             }
         }
         text.into_tag()

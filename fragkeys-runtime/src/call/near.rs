@@ -29,7 +29,8 @@ impl Call {
             return None;
         }
         let name = self.site.cache_name;
-        let (identity, ..) = self.complete();
+        self.complete();
+        let identity = self.bytes.as_slice();
         let kept = global::ask_cache_for(name, |cache| {
             let tier = cache.near()?;
             // What a transaction sees is nobody else's to have, nor the other way round.

@@ -102,14 +102,6 @@ impl NearTier {
         weight <= self.entries.shard_capacity() / 100 * 95
     }
 
-    pub(crate) fn remove(&self, identity: &[u8]) -> bool {
-        let now = Instant::now();
-        let removed = self.entries.remove(identity);
-        removed.is_some_and(|(_, kept)| {
-            now < kept.until && kept.grounds.standing(now) == Standing::Firm
-        })
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
