@@ -90,14 +90,14 @@ impl CachedFn {
             .cache_name
             .and_then(|written| mistakes.keep(name::<Options>("cache_name", written)));
         let jitter = options.jitter.and_then(|written| mistakes.keep(jitter(written)));
-        let near = options.near.and_then(|written| mistakes.keep(near(written)));
+        let near = options.near.and_then(|written| mistakes.keep(near(written, is_batch)));
         let cache_if = options.cache_if.and_then(|written| mistakes.keep(cache_if(written)));
         let (future, output) = output?;
         if is_batch && batch.is_none() {
             return None;
         }
         // What might borrow would have to be bound to live for ever, by a user who has no use for it.
-        let by_itself = match signature::may_borrow(&function.sig, &output) {
+        let by_itself = match is_batch || signature::may_borrow(&function.sig, &output) {
             true => Near::No,
             false => Near::IfPossible,
         };
@@ -342,8 +342,12 @@ fn jitter(written: Expr) -> syn::Result<f64> {
     })
 }
 
-fn near(written: Expr) -> syn::Result<Near> {
+fn near(written: Expr, is_batch: bool) -> syn::Result<Near> {
     match ungrouped(written) {
+        Expr::Lit(ExprLit { lit: Lit::Bool(is_near), .. }) if is_near.value && is_batch => {
+            let message = "the near tier keeps no elements of a batch; leave `near` off";
+            Err(syn::Error::new(is_near.span, message))
+        }
         Expr::Lit(ExprLit { lit: Lit::Bool(is_near), .. }) if is_near.value => Ok(Near::Surely),
         Expr::Lit(ExprLit { lit: Lit::Bool(_), .. }) => Ok(Near::No),
         other => {
