@@ -18,7 +18,7 @@ use self::script::{BUMP, BUMP_ORIGINAL, SEED, SEED_ORIGINAL, Script};
 use super::memory::{Weight, sized_cache};
 use super::{Found, Store};
 use crate::cache::outliving;
-use crate::config::Settings;
+use crate::config::{Servers, Settings};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place, version_key};
 use crate::tag::{Kind, Tag};
@@ -27,8 +27,12 @@ use crate::version::Version;
 mod cell;
 mod link;
 mod look;
+mod node;
 mod script;
+mod sentinel;
 mod server;
+#[cfg_attr(not(feature = "tls"), path = "redis/no_tls.rs")]
+mod tls;
 
 /// Bytes of remembered versions. They are only guesses at what Redis will answer.
 const GUESS_BYTES: u64 = 8 << 20;
@@ -53,9 +57,9 @@ struct Guess {
 }
 
 impl RedisStore {
-    pub(crate) fn open(url: &str, settings: &Settings) -> Result<Self, Error> {
+    pub(crate) fn open(servers: &Servers, settings: &Settings) -> Result<Self, Error> {
         Ok(RedisStore {
-            links: Links::open(url, settings.operation_timeout)?,
+            links: Links::open(servers, settings.operation_timeout)?,
             prefix: settings.prefix.clone(),
             tag_lifetime: settings.tag_lifetime,
             guesses: sized_cache(GUESS_BYTES, Weight),
@@ -364,7 +368,13 @@ fn refusal(reply: Value) -> Error {
     let Value::ServerError(error) = reply else {
         return nonsense("a reply of the wrong type");
     };
-    let hint = match error.code() {
+    let hint = hint(error.code());
+    Error::new(ErrorKind::Refused, format!("Redis refused ({}): {hint}", error.code()))
+}
+
+/// What to do about an error of the server.
+fn hint(code: &str) -> &'static str {
+    match code {
         "OOM" => "it is out of memory: raise `maxmemory` or set an eviction policy",
         "READONLY" => "it is a read-only replica: connect to the master",
         "LOADING" => "it is still loading its data",
@@ -377,8 +387,7 @@ fn refusal(reply: Value) -> Error {
             "it is part of a cluster, and was configured as a single server"
         }
         _ => "see the server's log",
-    };
-    Error::new(ErrorKind::Refused, format!("Redis refused ({}): {hint}", error.code()))
+    }
 }
 
 fn nobody_wrote(tag: &Tag) -> Error {

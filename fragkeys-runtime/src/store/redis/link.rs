@@ -10,7 +10,6 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{Notify, watch};
@@ -18,7 +17,9 @@ use tokio::time::{sleep, timeout, timeout_at};
 
 use super::super::identity::Identities;
 use super::cell::Cells;
+use super::node::Connection;
 use super::server::{LEAST_PATIENCE, Server};
+use crate::config::Servers;
 use crate::error::{Error, ErrorKind};
 use crate::log::{notice, warning};
 
@@ -46,8 +47,8 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) fn open(url: &str, operation_timeout: Duration) -> Result<Self, Error> {
-        let server = Arc::new(Server::open(url, operation_timeout)?);
+    pub(super) fn open(servers: &Servers, operation_timeout: Duration) -> Result<Self, Error> {
+        let server = Arc::new(Server::open(servers, operation_timeout)?);
         Ok(Links { server, by_runtime: Arc::default() })
     }
 
@@ -117,7 +118,7 @@ enum State {
 
 /// A connection, and what is known through it.
 pub(super) struct Live {
-    connection: MultiplexedConnection,
+    connection: Connection,
     /// Kept current by Redis; `None` where it does not.
     pub(super) cells: Option<Arc<Cells>>,
     since: Instant,

@@ -1,0 +1,180 @@
+//! Sentinels: who is the master now.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use redis::{Pipeline, RedisError, Value};
+use tokio::time::timeout;
+
+use super::cell::Cells;
+use super::node::{Connection, Node, silent};
+use crate::config::{Login, Servers};
+use crate::error::{Error, ErrorKind};
+
+/// The sentinels of one master.
+pub(super) struct Sentinels {
+    nodes: Vec<Node>,
+    /// The one that answered last.
+    preferred: AtomicUsize,
+    /// The name of the master.
+    name: String,
+    /// How to log in to it, wherever it is.
+    master: Node,
+}
+
+impl Sentinels {
+    pub(super) fn open(servers: &Servers, urls: &[String], name: &str) -> Result<Self, Error> {
+        let open = |url: &String| Node::open(url, &Login::default(), servers.tls.as_ref());
+        let nodes: Vec<Node> = urls.iter().map(open).collect::<Result<_, _>>()?;
+        let [first, ..] = nodes.as_slice() else {
+            return Err(unusable("`redis_sentinel` was given no URL of a sentinel"));
+        };
+        if name.is_empty() {
+            return Err(unusable("`redis_sentinel` was given no name of a master"));
+        }
+        if nodes.iter().any(|node| node.is_secure() != first.is_secure()) {
+            return Err(unusable(
+                "some of the sentinels' URLs are `rediss://` and some are not: the servers are \
+                 spoken to as the sentinels are, so it must be one of both",
+            ));
+        }
+        if nodes.iter().any(|node| node.database() != 0) {
+            return Err(unusable(
+                "a sentinel's URL names a database: say it with `Config::database`",
+            ));
+        }
+        // Credentials in a URL are for the host in that URL.
+        let master = first.logged_in_as(&servers.login);
+        Ok(Sentinels { nodes, preferred: AtomicUsize::new(0), name: name.to_owned(), master })
+    }
+
+    /// To name in messages.
+    pub(super) fn address(&self) -> String {
+        format!("`{}` (found by sentinels)", self.name)
+    }
+
+    /// A connection to the master that is one.
+    pub(super) async fn connect(
+        &self,
+        patience: Duration,
+    ) -> Result<(Connection, Option<Arc<Cells>>), Error> {
+        let node = self.master(patience).await?;
+        let (connection, cells) = node.connect(patience).await?;
+        let mut role = Pipeline::with_capacity(1);
+        role.cmd("ROLE");
+        match ask(&node, &connection, &role, patience).await? {
+            // Sentinels are late to tell of a change.
+            Value::Array(role) if is_text(role.first(), b"slave") => {
+                let message = format!(
+                    "Redis at {}, which the sentinels name as master of `{}`, is a replica",
+                    node.address(),
+                    self.name
+                );
+                Err(Error::new(ErrorKind::Unreachable, message))
+            }
+            // It is, or we may not ask.
+            _ => Ok((connection, cells)),
+        }
+    }
+
+    /// Asks the sentinels in turn, beginning with the one that answered last.
+    async fn master(&self, patience: Duration) -> Result<Node, Error> {
+        let preferred = self.preferred.load(Ordering::Relaxed);
+        let mut last_error = None;
+        for turn in 0..self.nodes.len() {
+            let index = (preferred + turn) % self.nodes.len();
+            match self.master_by(&self.nodes[index], patience).await {
+                Ok(node) => {
+                    self.preferred.store(index, Ordering::Relaxed);
+                    return Ok(node);
+                }
+                // What one does not know says more than that another is away.
+                Err(error) => match &last_error {
+                    Some(before) if !is_telling(before) || is_telling(&error) => {
+                        last_error = Some(error);
+                    }
+                    None => last_error = Some(error),
+                    Some(_) => {}
+                },
+            }
+        }
+        let error = last_error.unwrap_or_else(|| unusable("there is no sentinel"));
+        Err(error.context(format_args!("no sentinel tells who is the master of `{}`", self.name)))
+    }
+
+    async fn master_by(&self, sentinel: &Node, patience: Duration) -> Result<Node, Error> {
+        let connection = sentinel.connect_plain(patience).await?;
+        let mut question = Pipeline::with_capacity(1);
+        question.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name);
+        match ask(sentinel, &connection, &question, patience).await? {
+            Value::Array(address) => read_address(&address).map_or_else(
+                || Err(odd(sentinel, "an address that cannot be read")),
+                |(host, port)| Ok(self.master.at(host, port)),
+            ),
+            Value::Nil => {
+                let message = format!(
+                    "the sentinel at {} knows no master of this name: check `redis_sentinel`",
+                    sentinel.address()
+                );
+                Err(Error::new(ErrorKind::Refused, message))
+            }
+            Value::ServerError(error) => {
+                let hint = match error.code() {
+                    "NOAUTH" | "WRONGPASS" => "give its credentials in its URL",
+                    "NOPERM" => "its user must be allowed SENTINEL GET-MASTER-ADDR-BY-NAME",
+                    _ => "is it a sentinel?",
+                };
+                let (address, code) = (sentinel.address(), error.code());
+                let message = format!("the sentinel at {address} refused ({code}): {hint}");
+                Err(Error::new(ErrorKind::Refused, message))
+            }
+            _ => Err(odd(sentinel, "a reply of the wrong type")),
+        }
+    }
+
+    pub(super) fn unreachable(&self, error: &RedisError) -> Error {
+        self.master.unreachable_as(&self.address(), error)
+    }
+}
+
+async fn ask(
+    node: &Node,
+    connection: &Connection,
+    question: &Pipeline,
+    patience: Duration,
+) -> Result<Value, Error> {
+    let mut connection = connection.clone();
+    match timeout(patience, connection.send_packed_commands(question, 0, 1)).await {
+        Ok(Ok(answer)) => Ok(answer.into_iter().next().unwrap_or(Value::Nil)),
+        Ok(Err(error)) => Err(node.unreachable(&error)),
+        Err(_) => Err(silent(&node.address())),
+    }
+}
+
+fn read_address(address: &[Value]) -> Option<(String, u16)> {
+    let text = |value: &Value| match value {
+        Value::BulkString(text) => String::from_utf8(text.clone()).ok(),
+        _ => None,
+    };
+    let [host, port] = address else { return None };
+    Some((text(host).filter(|host| !host.is_empty())?, text(port)?.parse().ok()?))
+}
+
+fn is_text(value: Option<&Value>, text: &[u8]) -> bool {
+    matches!(value, Some(Value::BulkString(found)) if found == text)
+}
+
+/// Does it say more than that nobody answered?
+fn is_telling(error: &Error) -> bool {
+    !matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout)
+}
+
+fn odd(sentinel: &Node, what: &str) -> Error {
+    let message = format!("the sentinel at {} gave {what}", sentinel.address());
+    Error::new(ErrorKind::Protocol, message)
+}
+
+fn unusable(message: &'static str) -> Error {
+    Error::new(ErrorKind::Config, message)
+}
