@@ -13,7 +13,7 @@ use crate::key::{Identity, Place};
 use crate::log::{notice, warning};
 use crate::queue::BumpQueue;
 use crate::stats::{Counters, Stats};
-use crate::store::{AnyStore, Found, Store};
+use crate::store::{AnyStore, Deadline, Found, Store};
 use crate::tag::Tag;
 use crate::version::{Bumped, Version};
 
@@ -80,7 +80,11 @@ impl Condition {
 
 /// What the store may still add to one call.
 #[derive(Debug)]
-pub(crate) struct Budget(Duration);
+pub(crate) struct Budget {
+    left: Duration,
+    /// With less than this left, waiting is in vain.
+    least: Duration,
+}
 
 impl Cache {
     pub(crate) fn new(name: String, settings: Settings, store: AnyStore) -> Self {
@@ -144,7 +148,9 @@ impl Cache {
         tag.check_own()?;
         let Shared { store, settings, .. } = &*self.shared;
         let tags = std::slice::from_ref(tag);
-        let answer = store.versions(tags, settings.tag_lifetime, settings.operation_timeout).await;
+        let answer = store
+            .versions(tags, settings.tag_lifetime, Deadline::after(settings.operation_timeout))
+            .await;
         self.judge(&self.shared.reads, "reading", &answer);
         let first = answer?.first().copied();
         first.ok_or_else(|| Error::new(ErrorKind::Protocol, "the store gave no version"))
@@ -200,7 +206,7 @@ impl Cache {
     }
 
     pub(crate) fn budget(&self) -> Budget {
-        Budget(self.shared.settings.operation_timeout)
+        Budget::new(self.shared.settings.operation_timeout)
     }
 
     pub(crate) fn recall(&self, bytes: &[u8]) -> Option<Arc<Identity>> {
@@ -219,9 +225,11 @@ impl Cache {
         budget: &mut Budget,
     ) -> Result<Found, Error> {
         self.check_queue(identity)?;
-        let started = Instant::now();
-        let answer = self.shared.store.look(identity, outliving(timeout), budget.0).await;
-        budget.spent_since(started);
+        let deadline = budget.deadline();
+        let answer = self.shared.store.look(identity, outliving(timeout), deadline).await;
+        if !matches!(&answer, Ok(Found { entry: Some(_), .. })) {
+            budget.spend(deadline);
+        }
         self.judge(&self.shared.reads, "reading", &answer);
         answer
     }
@@ -242,9 +250,9 @@ impl Cache {
         // A bump may have failed while the function ran: its result may be from before.
         self.check_queue(identity)?;
         budget.check()?;
-        let started = Instant::now();
-        let answer = self.shared.store.put(identity, place, entry, timeout, budget.0).await;
-        budget.spent_since(started);
+        let deadline = budget.deadline();
+        let answer = self.shared.store.put(identity, place, entry, timeout, deadline).await;
+        budget.spend(deadline);
         self.judge(&self.shared.writes, "storing", &answer);
         if answer.is_ok() {
             self.shared.counters.stored.add();
@@ -254,7 +262,7 @@ impl Cache {
 
     pub(crate) async fn remove(&self, place: &Place, budget: &mut Budget) -> Result<bool, Error> {
         budget.check()?;
-        let answer = self.shared.store.remove(&place.key, budget.0).await;
+        let answer = self.shared.store.remove(&place.key, budget.deadline()).await;
         self.judge(&self.shared.writes, "removing", &answer);
         answer
     }
@@ -291,16 +299,24 @@ impl Cache {
 }
 
 impl Budget {
-    /// With no time left the store could not answer, and would seem to hang.
+    fn new(left: Duration) -> Self {
+        Budget { left, least: (left / Deadline::LOOKS).max(Duration::from_millis(1)) }
+    }
+
+    fn deadline(&self) -> Deadline {
+        Deadline::after(self.left)
+    }
+
+    /// With little time left the store could not answer, and would seem to hang.
     fn check(&self) -> Result<(), Error> {
-        if self.0 < Duration::from_millis(1) {
+        if self.left < self.least {
             return Err(Error::new(ErrorKind::Timeout, "no time is left to ask the store"));
         }
         Ok(())
     }
 
-    fn spent_since(&mut self, started: Instant) {
-        self.0 = self.0.saturating_sub(started.elapsed());
+    fn spend(&mut self, deadline: Deadline) {
+        self.left = self.left.saturating_sub(deadline.since.elapsed());
     }
 }
 

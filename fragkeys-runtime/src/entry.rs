@@ -204,7 +204,11 @@ impl Entry {
         Fut: Future<Output = R>,
     {
         let report = Report::claim();
-        let request = self.request(&plan.ops.reading).that_can_hold(&plan.ops.reading, &report);
+        let request = self.request(&plan.ops.reading).that_can_hold(
+            &plan.ops.reading,
+            plan.ops.reading.shape(),
+            &report,
+        );
         answer(request, plan, report, |_| true, async move { make().await }).await
     }
 

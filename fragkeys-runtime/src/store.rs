@@ -10,10 +10,13 @@ use crate::key::{Identity, Place};
 use crate::tag::Tag;
 use crate::version::Version;
 
-mod identity;
+mod deadline;
+pub(crate) mod identity;
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+
+pub(crate) use deadline::Deadline;
 
 /// What a look into the store found.
 #[derive(Debug)]
@@ -35,7 +38,7 @@ pub(crate) trait Store {
         &self,
         identity: &Identity,
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> impl Future<Output = Result<Found, Error>> + Send;
 
     /// Reads the versions of tags, seeding those that are missing.
@@ -43,7 +46,7 @@ pub(crate) trait Store {
         &self,
         tags: &[Tag],
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> impl Future<Output = Result<Vec<Version>, Error>> + Send;
 
     /// Gives each tag a version that it never had, above its present one (I3).
@@ -60,14 +63,14 @@ pub(crate) trait Store {
         place: &Place,
         entry: Vec<u8>,
         timeout: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Drops one entry; says whether it was there.
     fn remove(
         &self,
         key: &str,
-        patience: Duration,
+        deadline: Deadline,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 }
 
@@ -122,18 +125,18 @@ impl Store for AnyStore {
         &self,
         identity: &Identity,
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Result<Found, Error> {
-        each_store!(self, store => store.look(identity, lifetime, patience))
+        each_store!(self, store => store.look(identity, lifetime, deadline))
     }
 
     async fn versions(
         &self,
         tags: &[Tag],
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Result<Vec<Version>, Error> {
-        each_store!(self, store => store.versions(tags, lifetime, patience))
+        each_store!(self, store => store.versions(tags, lifetime, deadline))
     }
 
     async fn bump(&self, tags: &[Tag], patience: Duration) -> Result<Vec<Version>, Error> {
@@ -146,12 +149,12 @@ impl Store for AnyStore {
         place: &Place,
         entry: Vec<u8>,
         timeout: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Result<(), Error> {
-        each_store!(self, store => store.put(identity, place, entry, timeout, patience))
+        each_store!(self, store => store.put(identity, place, entry, timeout, deadline))
     }
 
-    async fn remove(&self, key: &str, patience: Duration) -> Result<bool, Error> {
-        each_store!(self, store => store.remove(key, patience))
+    async fn remove(&self, key: &str, deadline: Deadline) -> Result<bool, Error> {
+        each_store!(self, store => store.remove(key, deadline))
     }
 }

@@ -9,7 +9,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use super::identity::Identities;
-use super::{Found, Store};
+use super::{Deadline, Found, Store};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place};
 use crate::tag::Tag;
@@ -145,7 +145,7 @@ fn now() -> u64 {
 }
 
 impl Store for MemoryStore {
-    async fn look(&self, identity: &Identity, _: Duration, _: Duration) -> Result<Found, Error> {
+    async fn look(&self, identity: &Identity, _: Duration, _: Deadline) -> Result<Found, Error> {
         let versions =
             identity.tags.iter().map(|tag| self.current(tag)).collect::<Result<Vec<_>, _>>()?;
         let place = Arc::new(identity.at(&versions));
@@ -157,7 +157,7 @@ impl Store for MemoryStore {
         &self,
         tags: &[Tag],
         _: Duration,
-        _: Duration,
+        _: Deadline,
     ) -> Result<Vec<Version>, Error> {
         tags.iter().map(|tag| self.current(tag)).collect()
     }
@@ -172,7 +172,7 @@ impl Store for MemoryStore {
         place: &Place,
         entry: Vec<u8>,
         timeout: Duration,
-        _: Duration,
+        _: Deadline,
     ) -> Result<(), Error> {
         let kept = Kept { bytes: entry.into(), until: Instant::now() + timeout };
         let weight = Weight.weight(&place.key, &kept);
@@ -187,7 +187,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn remove(&self, key: &str, _: Duration) -> Result<bool, Error> {
+    async fn remove(&self, key: &str, _: Deadline) -> Result<bool, Error> {
         let removed = self.entries.remove(key);
         Ok(removed.is_some_and(|(_, kept)| kept.until > Instant::now()))
     }

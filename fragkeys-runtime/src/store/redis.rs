@@ -16,7 +16,7 @@ use self::link::{Failure, Links};
 pub(crate) use self::look::Ready;
 use self::script::{BUMP, BUMP_ORIGINAL, SEED, SEED_ORIGINAL, Script};
 use super::memory::{Weight, sized_cache};
-use super::{Found, Store};
+use super::{Deadline, Found, Store};
 use crate::cache::outliving;
 use crate::config::{Servers, Settings};
 use crate::error::{Error, ErrorKind};
@@ -86,9 +86,9 @@ impl RedisStore {
         &self,
         pipeline: &Pipeline,
         replies: usize,
-        until: Instant,
+        deadline: Deadline,
     ) -> Result<std::vec::IntoIter<Value>, Error> {
-        let values = self.links.here()?.send(pipeline, replies, until).await?;
+        let values = self.links.here()?.send(pipeline, replies, deadline).await?;
         if values.len() == replies {
             Ok(values.into_iter())
         } else {
@@ -96,13 +96,17 @@ impl RedisStore {
         }
     }
 
-    async fn one(&self, pipeline: &Pipeline, until: Instant) -> Result<Value, Error> {
-        let mut replies = self.send(pipeline, 1, until).await?;
+    async fn one(&self, pipeline: &Pipeline, deadline: Deadline) -> Result<Value, Error> {
+        let mut replies = self.send(pipeline, 1, deadline).await?;
         replies.next().ok_or_else(|| nonsense("no reply"))
     }
 
     /// Runs scripts in one round trip: a text for each tag, with the tag's index.
-    async fn run(&self, jobs: &[Job<'_>], until: Instant) -> Result<Vec<(usize, Bytes)>, Error> {
+    async fn run(
+        &self,
+        jobs: &[Job<'_>],
+        deadline: Deadline,
+    ) -> Result<Vec<(usize, Bytes)>, Error> {
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
@@ -113,13 +117,13 @@ impl RedisStore {
         for job in jobs {
             job.script.call(&keys_of(job), job.lifetime, &mut pipeline);
         }
-        let replies = self.send(&pipeline, jobs.len(), until).await?;
+        let replies = self.send(&pipeline, jobs.len(), deadline).await?;
         let mut texts = Vec::new();
         for (job, mut reply) in jobs.iter().zip(replies) {
             if is_error(&reply, ServerErrorKind::NoScript) {
                 let mut pipeline = Pipeline::with_capacity(1);
                 job.script.call_with_source(&keys_of(job), job.lifetime, &mut pipeline);
-                reply = self.one(&pipeline, until).await?;
+                reply = self.one(&pipeline, deadline).await?;
             }
             let given = read_texts(reply)?;
             if given.len() != job.tags.len() {
@@ -136,7 +140,7 @@ impl RedisStore {
         tags: &[Tag],
         mut known: Vec<Option<Version>>,
         lifetime: Duration,
-        until: Instant,
+        deadline: Deadline,
     ) -> Result<Vec<Version>, Error> {
         let is_missing = |kind| {
             let missing = tags.iter().enumerate().zip(&known);
@@ -154,7 +158,7 @@ impl RedisStore {
             Job { script: &SEED_ORIGINAL, tags: is_missing(Kind::Original).collect(), lifetime },
         ];
         let jobs: Vec<Job<'_>> = jobs.into_iter().filter(|job| !job.tags.is_empty()).collect();
-        for (index, text) in self.run(&jobs, until).await? {
+        for (index, text) in self.run(&jobs, deadline).await? {
             let Some(version) = read_version(&tags[index], &text) else {
                 return Err(nobody_wrote(&tags[index]));
             };
@@ -167,7 +171,7 @@ impl RedisStore {
     }
 
     /// Gives each of these tags, which are no more than a run takes, a new version.
-    async fn bump_some(&self, tags: &[Tag], until: Instant) -> Result<Vec<Version>, Error> {
+    async fn bump_some(&self, tags: &[Tag], deadline: Deadline) -> Result<Vec<Version>, Error> {
         let lifetime = self.tag_lifetime;
         let (original, own) =
             tags.iter().enumerate().partition(|(_, tag)| tag.kind() == Kind::Original);
@@ -177,7 +181,7 @@ impl RedisStore {
         ];
         let jobs: Vec<Job<'_>> = jobs.into_iter().filter(|job| !job.tags.is_empty()).collect();
         let mut versions = vec![None; tags.len()];
-        for (index, text) in self.run(&jobs, until).await? {
+        for (index, text) in self.run(&jobs, deadline).await? {
             let tag = &tags[index];
             let Some(stamp) = read_version(tag, &text) else {
                 return Err(nonsense("something else than a version from a script"));
@@ -236,37 +240,42 @@ impl Store for RedisStore {
         &self,
         identity: &Identity,
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Result<Found, Error> {
-        let until = Instant::now() + patience;
         let link = self.links.here()?;
-        let live = link.live(until).await?;
-        match self.look_through(&link, &live, identity, lifetime, until).await {
-            Err(Failure::Lost(_)) => {
-                let live = link.live(until).await?;
-                Ok(self.look_through(&link, &live, identity, lifetime, until).await?)
+        if let Some(live) = link.live_now()
+            && let Some(cells) = &live.cells
+            && let Some(ready) = self.ready(cells, identity)
+        {
+            match live.ask_one(&ready.get, deadline).await {
+                // A version that has moved since may have done so before the entry was read.
+                Ok(reply) if ready.is_current(cells) => {
+                    return Ok(Found { place: ready.place.clone(), entry: read_entry(reply)? });
+                }
+                Ok(_) | Err(Failure::Lost(_)) => {}
+                Err(Failure::Other(error)) => return Err(error),
             }
-            found => Ok(found?),
         }
+        // Boxed, so that a hit does not carry the room for it around.
+        Box::pin(self.look_anew(&link, identity, lifetime, deadline)).await
     }
 
     async fn versions(
         &self,
         tags: &[Tag],
         lifetime: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Result<Vec<Version>, Error> {
-        let until = Instant::now() + patience;
         let mut pipeline = Pipeline::new();
         pipeline.cmd("MGET").arg(self.version_keys(tags));
-        let known = read_versions(tags, self.one(&pipeline, until).await?)?;
-        self.complete(tags, known, lifetime, until).await
+        let known = read_versions(tags, self.one(&pipeline, deadline).await?)?;
+        self.complete(tags, known, lifetime, deadline).await
     }
 
     async fn bump(&self, tags: &[Tag], patience: Duration) -> Result<Vec<Version>, Error> {
         let mut versions = Vec::with_capacity(tags.len());
         for tags in tags.chunks(TAGS_PER_RUN) {
-            versions.extend(self.bump_some(tags, Instant::now() + patience).await?);
+            versions.extend(self.bump_some(tags, Deadline::after(patience)).await?);
         }
         Ok(versions)
     }
@@ -277,7 +286,7 @@ impl Store for RedisStore {
         place: &Place,
         entry: Vec<u8>,
         timeout: Duration,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Result<(), Error> {
         let lifetime = self.tag_lifetime.max(outliving(timeout));
         let short_lived = self.short_lived(&identity.tags, lifetime);
@@ -287,8 +296,7 @@ impl Store for RedisStore {
             let key = version_key(&self.prefix, tag);
             pipeline.cmd("PEXPIRE").arg(key).arg(script::millis(lifetime)).arg("GT");
         }
-        let until = Instant::now() + patience;
-        let mut replies = self.send(&pipeline, 1 + short_lived.len(), until).await?;
+        let mut replies = self.send(&pipeline, 1 + short_lived.len(), deadline).await?;
         match replies.next() {
             Some(Value::Okay) => {}
             other => return Err(refusal(other.unwrap_or(Value::Nil))),
@@ -300,10 +308,10 @@ impl Store for RedisStore {
         Ok(())
     }
 
-    async fn remove(&self, key: &str, patience: Duration) -> Result<bool, Error> {
+    async fn remove(&self, key: &str, deadline: Deadline) -> Result<bool, Error> {
         let mut pipeline = Pipeline::new();
         pipeline.cmd("DEL").arg(key);
-        match self.one(&pipeline, Instant::now() + patience).await? {
+        match self.one(&pipeline, deadline).await? {
             Value::Int(removed) => Ok(removed > 0),
             other => Err(refusal(other)),
         }

@@ -1,42 +1,39 @@
 //! Looks: one GET where all versions are known, else the versions and the entry at once.
 
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
 
 use super::cell::{Cell, Cells};
 use super::link::{Failure, Link, Live};
 use super::{RedisStore, read_entry, read_versions};
+use crate::error::Error;
 use crate::key::{Identity, Place};
-use crate::store::Found;
+use crate::store::{Deadline, Found};
 use crate::version::Version;
 
 impl RedisStore {
-    /// A look through one connection: what its cells know is true of no other.
-    pub(super) async fn look_through(
+    /// A look that asks for the versions as well; on another connection if the first is lost.
+    pub(super) async fn look_anew(
         &self,
         link: &Link,
-        live: &Live,
         identity: &Identity,
         lifetime: Duration,
-        until: Instant,
-    ) -> Result<Found, Failure> {
-        if let Some(cells) = &live.cells
-            && let Some(ready) = self.ready(cells, identity)
-        {
-            let entry = read_entry(link.ask_one(live, &ready.get, until).await?)?;
-            // A version that has moved since may have done so before the entry was read.
-            if ready.is_current(cells) {
-                return Ok(Found { place: ready.place.clone(), entry });
+        deadline: Deadline,
+    ) -> Result<Found, Error> {
+        let live = link.live(deadline).await?;
+        match self.look_through(&live, identity, lifetime, deadline).await {
+            Err(Failure::Lost(_)) => {
+                let live = link.live(deadline).await?;
+                Ok(self.look_through(&live, identity, lifetime, deadline).await?)
             }
+            found => Ok(found?),
         }
-        // Boxed, so that a hit does not carry the room for it around.
-        Box::pin(self.look_anew(link, live, identity, lifetime, until)).await
     }
 
     /// The look that is ready for this identity, or can be made so; `None` if a version is unknown.
-    fn ready(&self, cells: &Arc<Cells>, identity: &Identity) -> Option<Arc<Ready>> {
+    pub(super) fn ready(&self, cells: &Arc<Cells>, identity: &Identity) -> Option<Arc<Ready>> {
         let last = identity.ready.load_full();
         if let Some(ready) = last.filter(|ready| ready.is_current(cells)) {
             return Some(ready);
@@ -46,15 +43,14 @@ impl RedisStore {
         Some(ready)
     }
 
-    /// A look that asks for the versions, and in the same round trip for the entry under those
-    /// that Redis told last.
-    async fn look_anew(
+    /// Asks for the versions, and in the same round trip for the entry under those that Redis
+    /// told last. Through one connection: what its cells know is true of no other.
+    async fn look_through(
         &self,
-        link: &Link,
         live: &Live,
         identity: &Identity,
         lifetime: Duration,
-        until: Instant,
+        deadline: Deadline,
     ) -> Result<Found, Failure> {
         let tags = &identity.tags;
         let keys = self.version_keys(tags);
@@ -72,7 +68,7 @@ impl RedisStore {
             pipeline.cmd("GET").arg(&place.key);
         }
         let number = 1 + usize::from(asked.is_some()) + usize::from(guess.is_some());
-        let mut replies = link.ask(live, &pipeline, number, until).await?.into_iter();
+        let mut replies = live.ask(&pipeline, number, deadline).await?.into_iter();
         // Unless Redis has agreed to tell of changes, nothing is learned.
         let asked = asked.filter(|_| replies.next() == Some(Value::Okay));
         let known = read_versions(tags, replies.next().unwrap_or(Value::Nil))?;
@@ -87,14 +83,14 @@ impl RedisStore {
         }
         // Under a version that was not there until now there is no entry.
         let is_complete = known.iter().all(Option::is_some);
-        let versions = self.complete(tags, known, lifetime, until).await?;
+        let versions = self.complete(tags, known, lifetime, deadline).await?;
         let place = Arc::new(identity.at(&versions));
         if !is_complete {
             return Ok(Found { place, entry: None });
         }
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.cmd("GET").arg(&place.key);
-        let entry = read_entry(self.one(&pipeline, until).await?)?;
+        let entry = read_entry(self.one(&pipeline, deadline).await?)?;
         Ok(Found { place, entry })
     }
 }
@@ -102,8 +98,8 @@ impl RedisStore {
 /// A look that is ready to be sent: the command, and the versions that it is right for.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    place: Arc<Place>,
-    get: Cmd,
+    pub(super) place: Arc<Place>,
+    pub(super) get: Cmd,
     versions: Vec<(Arc<Cell>, Version)>,
     /// The cells of the connection that it is right for.
     cells: Weak<Cells>,
@@ -127,7 +123,7 @@ impl Ready {
     }
 
     /// Are these the cells that it was made from, and are its versions still in them?
-    fn is_current(&self, cells: &Arc<Cells>) -> bool {
+    pub(super) fn is_current(&self, cells: &Arc<Cells>) -> bool {
         std::ptr::eq(self.cells.as_ptr(), Arc::as_ptr(cells))
             && self.versions.iter().all(|(cell, version)| cell.version() == Some(*version))
     }
