@@ -21,9 +21,12 @@ mod model;
 mod parity;
 mod round_trips;
 mod runtimes;
+mod sentinel;
 mod strangers;
 mod support;
 mod template;
 mod tidy;
+#[cfg(feature = "tls")]
+mod tls;
 mod tracking;
 mod ui;

@@ -92,6 +92,20 @@ impl Certificates {
         self.sign("client", &params)
     }
 
+    /// What makes a server speak TLS, but for the port.
+    pub(crate) fn tls_args(&self, server: &Signed, needs_client: bool) -> Vec<String> {
+        let needs_client = if needs_client { "yes" } else { "no" };
+        [
+            ("--tls-cert-file", server.certificate.display().to_string()),
+            ("--tls-key-file", server.key.display().to_string()),
+            ("--tls-ca-cert-file", self.ca_file().display().to_string()),
+            ("--tls-auth-clients", needs_client.to_owned()),
+        ]
+        .into_iter()
+        .flat_map(|(option, value)| [option.to_owned(), value])
+        .collect()
+    }
+
     fn sign(&self, name: &str, params: &CertificateParams) -> Signed {
         let key_pair = KeyPair::generate().expect("a key");
         let signed = params.signed_by(&key_pair, &self.issuer).expect("a signed certificate");
@@ -131,7 +145,7 @@ impl RedisServer {
         needs_client: bool,
         args: &[&str],
     ) -> Self {
-        let tls_args = tls_args(authority, server, needs_client);
+        let tls_args = authority.tls_args(server, needs_client);
         let args: Vec<&str> =
             tls_args.iter().map(String::as_str).chain(args.iter().copied()).collect();
         Self::begin(None, Some("--tls-port"), &args)
@@ -148,17 +162,4 @@ impl RedisServer {
     pub fn tls_port(&self) -> u16 {
         self.second_port()
     }
-}
-
-fn tls_args(authority: &Certificates, server: &Signed, needs_client: bool) -> Vec<String> {
-    let needs_client = if needs_client { "yes" } else { "no" };
-    [
-        ("--tls-cert-file", server.certificate.display().to_string()),
-        ("--tls-key-file", server.key.display().to_string()),
-        ("--tls-ca-cert-file", authority.ca_file().display().to_string()),
-        ("--tls-auth-clients", needs_client.to_owned()),
-    ]
-    .into_iter()
-    .flat_map(|(option, value)| [option.to_owned(), value])
-    .collect()
 }

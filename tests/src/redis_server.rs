@@ -123,6 +123,10 @@ impl RedisServer {
         self.port
     }
 
+    pub(crate) fn has_second_port(&self) -> bool {
+        self.second_port.is_some()
+    }
+
     /// The other port, of a server that was begun with one.
     pub(crate) fn second_port(&self) -> u16 {
         self.second_port.expect("a server with a second port").number

@@ -1,6 +1,7 @@
 //! A master, its replicas, and the sentinels that watch over them.
 
 use crate::RedisServer;
+use crate::certificates::{Certificates, Flaw};
 use crate::wait::wait_until;
 
 /// The name under which the sentinels know the master.
@@ -24,22 +25,45 @@ impl Sentinels {
     /// When they don't within 10 seconds.
     #[must_use]
     pub fn start() -> Self {
-        Self::start_with(&[], &[])
+        Self::start_with(&[], &[], &[])
     }
 
-    /// [`Self::start`] with more arguments for the servers, and more settings of the sentinels,
-    /// one a line.
+    /// [`Self::start`] with more arguments for the servers, more for the sentinels, and more
+    /// settings of these, one a line.
     ///
     /// # Panics
     ///
     /// As [`Self::start`].
     #[must_use]
-    pub fn start_with(args: &[&str], settings: &[&str]) -> Self {
+    pub fn start_with(args: &[&str], sentinel_args: &[&str], settings: &[&str]) -> Self {
+        Self::begin(None, args, sentinel_args, settings)
+    }
+
+    /// [`Self::start`], where all of them speak TLS to each other.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_tls(authority: &Certificates) -> Self {
+        let args = authority.tls_args(&authority.server(Flaw::None), false);
+        let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
+        args.extend(["--tls-replication", "yes"]);
+        Self::begin(Some("--tls-port"), &args, &args, &[])
+    }
+
+    fn begin(
+        second_port: Option<&'static str>,
+        args: &[&str],
+        sentinel_args: &[&str],
+        settings: &[&str],
+    ) -> Self {
         let begin = |more: &[&str]| {
-            RedisServer::start_with(&[&["--repl-diskless-sync-delay", "0"], more, args].concat())
+            let args = [&["--repl-diskless-sync-delay", "0"], more, args].concat();
+            RedisServer::begin(None, second_port, &args)
         };
         let master = begin(&[]);
-        let address = format!("127.0.0.1 {}", master.port());
+        let address = format!("127.0.0.1 {}", spoken_to(&master));
         let replicas: Vec<_> = (0..2).map(|_| begin(&["--replicaof", &address])).collect();
         let servers: Vec<_> = std::iter::once(master).chain(replicas).collect();
         for replica in &servers[1..] {
@@ -53,8 +77,10 @@ impl Sentinels {
              sentinel failover-timeout {NAME} 3000\n{}\n",
             settings.join("\n")
         );
-        let sentinels: Vec<_> =
-            (0..3).map(|_| RedisServer::begin(Some(&settings), None, &["--sentinel"])).collect();
+        let sentinel_args = [&["--sentinel"], sentinel_args].concat();
+        let sentinels: Vec<_> = (0..3)
+            .map(|_| RedisServer::begin(Some(&settings), second_port, &sentinel_args))
+            .collect();
         let started = Self { servers, sentinels };
         started.wait_until_whole();
         started
@@ -90,9 +116,14 @@ impl Sentinels {
     pub fn master(&self) -> usize {
         let address = self.sentinels[0].cli(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]);
         let port = address.lines().nth(1).and_then(|port| port.parse().ok());
-        let is_it = |server: &RedisServer| Some(server.port()) == port;
+        let is_it = |server: &RedisServer| Some(spoken_to(server)) == port;
         self.servers.iter().position(is_it).expect("a master among the servers")
     }
+}
+
+/// The port that the others know it by.
+fn spoken_to(server: &RedisServer) -> u16 {
+    if server.has_second_port() { server.second_port() } else { server.port() }
 }
 
 #[cfg(test)]

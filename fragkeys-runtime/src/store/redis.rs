@@ -386,9 +386,9 @@ fn hint(code: &str) -> &'static str {
         "OOM" => "it is out of memory: raise `maxmemory` or set an eviction policy",
         "READONLY" => "it is a read-only replica: connect to the master",
         "LOADING" => "it is still loading its data",
-        "NOAUTH" | "WRONGPASS" => "it wants other credentials: check the URL",
+        "NOAUTH" | "WRONGPASS" => "it wants other credentials: check user and password",
         "NOPERM" => {
-            "the user lacks a permission: fragkeys needs GET, SET, MGET, DEL, INCR, PEXPIRE, TIME, EVAL and EVALSHA on its prefix, and on the keys that `also_bump` names"
+            "the user lacks a permission: fragkeys needs GET, SET, MGET, DEL, INCR, PEXPIRE, TIME, EVAL and EVALSHA on its prefix, and on the keys that `also_bump` names; SELECT for another database than 0"
         }
         "MISCONF" => "it cannot save to disk and refuses writes",
         "MOVED" | "ASK" | "CROSSSLOT" | "CLUSTERDOWN" => {

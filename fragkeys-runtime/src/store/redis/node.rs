@@ -35,6 +35,8 @@ pub(super) struct Node {
 #[derive(Clone)]
 pub(super) struct Connection {
     commands: MultiplexedConnection,
+    /// Where it leads.
+    pub(super) address: Arc<str>,
     /// Of one whose driver we run ourselves.
     _task: Option<Arc<Task>>,
 }
@@ -179,6 +181,7 @@ impl Node {
         patience: Duration,
     ) -> RedisResult<Connection> {
         let settings = self.info.redis_settings().clone().set_protocol(protocol);
+        let address = Arc::from(self.address());
         if let (Some(dialler), Some((host, port))) = (&self.dialler, self.host_and_port()) {
             let dialling = async {
                 let stream = dialler.connect(host, port).await?;
@@ -189,11 +192,12 @@ impl Node {
                 Err(_) => return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
             };
             let task = Task(tokio::spawn(driver).abort_handle());
-            return Ok(Connection { commands, _task: Some(Arc::new(task)) });
+            return Ok(Connection { commands, address, _task: Some(Arc::new(task)) });
         }
         let client = Client::open(self.info.clone().set_redis_settings(settings))?;
         Ok(Connection {
             commands: client.get_multiplexed_async_connection_with_config(&config).await?,
+            address,
             _task: None,
         })
     }
@@ -213,11 +217,20 @@ impl Node {
         let (kind, message) = match error.kind() {
             redis::ErrorKind::AuthenticationFailed => (
                 ErrorKind::Refused,
-                format!("Redis at {address} refused the credentials: check the URL"),
+                format!("Redis at {address} refused the credentials: check user and password"),
             ),
             redis::ErrorKind::Io => {
                 (ErrorKind::Unreachable, format!("Redis at {address} cannot be reached: {error}"))
             }
+            // The driver keeps nothing but this sentence.
+            _ if error.to_string().contains("switch database") => (
+                ErrorKind::Refused,
+                format!(
+                    "Redis at {address} refused database {}: there is no database of this \
+                     number, or the user may not SELECT",
+                    self.database()
+                ),
+            ),
             kind => match error.code() {
                 Some(code) => (
                     ErrorKind::Refused,
@@ -250,7 +263,10 @@ fn with_login(mut settings: RedisConnectionInfo, login: &Login) -> RedisConnecti
 }
 
 fn connection_config(patience: Duration) -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new().set_connection_timeout(Some(patience)).set_response_timeout(None)
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(patience))
+        .set_response_timeout(None)
+        .set_pipeline_buffer_size(MOST_UNSENT)
 }
 
 /// Might a server that is spoken to in the older protocol answer?

@@ -5,12 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use redis::{Pipeline, RedisError, Value};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::cell::Cells;
 use super::node::{Connection, Node, silent};
 use crate::config::{Login, Servers};
 use crate::error::{Error, ErrorKind};
+
+/// How often to ask whether the master is still the same. A connection to one that was replaced
+/// may live on: it hung, or was cut off from the sentinels, and until they have told it what it
+/// is now, which takes them up to ten seconds, it answers from what it had.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// The sentinels of one master.
 pub(super) struct Sentinels {
@@ -78,36 +83,80 @@ impl Sentinels {
         }
     }
 
+    /// Returns when the sentinels name another master than this one.
+    pub(super) async fn replaced(&self, address: &str, patience: Duration) {
+        let mut sentinel = None;
+        loop {
+            sleep(ASK_EVERY).await;
+            match self.master_again(&mut sentinel, patience).await {
+                Ok(node) if node.address() != address => return,
+                // It has its own ways to be found out.
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Asks one sentinel over the connection of the last time, if there is one.
+    async fn master_again(
+        &self,
+        last: &mut Option<(usize, Connection)>,
+        patience: Duration,
+    ) -> Result<Node, Error> {
+        let (index, connection) = match last.take() {
+            Some(last) => last,
+            None => {
+                let index = self.preferred.load(Ordering::Relaxed);
+                (index, self.nodes[index].connect_plain(patience).await?)
+            }
+        };
+        let answer = self.master_by(&self.nodes[index], &connection, patience).await;
+        match answer {
+            Ok(node) => {
+                *last = Some((index, connection));
+                Ok(node)
+            }
+            Err(error) => {
+                let next = (index + 1) % self.nodes.len();
+                self.preferred.store(next, Ordering::Relaxed);
+                Err(error)
+            }
+        }
+    }
+
     /// Asks the sentinels in turn, beginning with the one that answered last.
     async fn master(&self, patience: Duration) -> Result<Node, Error> {
         let preferred = self.preferred.load(Ordering::Relaxed);
-        let mut last_error = None;
+        let mut error = None;
         for turn in 0..self.nodes.len() {
             let index = (preferred + turn) % self.nodes.len();
-            match self.master_by(&self.nodes[index], patience).await {
+            let sentinel = &self.nodes[index];
+            let answer = match sentinel.connect_plain(patience).await {
+                Ok(connection) => self.master_by(sentinel, &connection, patience).await,
+                Err(error) => Err(error),
+            };
+            match answer {
                 Ok(node) => {
                     self.preferred.store(index, Ordering::Relaxed);
                     return Ok(node);
                 }
                 // What one does not know says more than that another is away.
-                Err(error) => match &last_error {
-                    Some(before) if !is_telling(before) || is_telling(&error) => {
-                        last_error = Some(error);
-                    }
-                    None => last_error = Some(error),
-                    Some(_) => {}
-                },
+                Err(next) if is_telling(&next) => error = Some(next),
+                Err(next) => error = error.or(Some(next)),
             }
         }
-        let error = last_error.unwrap_or_else(|| unusable("there is no sentinel"));
+        let error = error.unwrap_or_else(|| unusable("there is no sentinel"));
         Err(error.context(format_args!("no sentinel tells who is the master of `{}`", self.name)))
     }
 
-    async fn master_by(&self, sentinel: &Node, patience: Duration) -> Result<Node, Error> {
-        let connection = sentinel.connect_plain(patience).await?;
+    async fn master_by(
+        &self,
+        sentinel: &Node,
+        connection: &Connection,
+        patience: Duration,
+    ) -> Result<Node, Error> {
         let mut question = Pipeline::with_capacity(1);
         question.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name);
-        match ask(sentinel, &connection, &question, patience).await? {
+        match ask(sentinel, connection, &question, patience).await? {
             Value::Array(address) => read_address(&address).map_or_else(
                 || Err(odd(sentinel, "an address that cannot be read")),
                 |(host, port)| Ok(self.master.at(host, port)),

@@ -55,6 +55,17 @@ impl Server {
         }
     }
 
+    /// Returns when a connection leads to the wrong server, if that can be known: to one that
+    /// was replaced, but went on, or hung and came back.
+    pub(super) async fn replaced(&self, address: &str) {
+        match &self.way {
+            Way::Direct(_) => std::future::pending().await,
+            Way::Sentinels(sentinels) => {
+                sentinels.replaced(address, self.patience(LEAST_PATIENCE)).await;
+            }
+        }
+    }
+
     /// How long to wait for it, where nobody waits for us.
     pub(super) fn patience(&self, least: Duration) -> Duration {
         self.operation_timeout.clamp(least, MOST_PATIENCE)

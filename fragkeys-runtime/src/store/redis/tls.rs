@@ -114,7 +114,8 @@ impl Dialler {
 
 fn of_certificate(flaw: &CertificateError) -> String {
     match flaw {
-        CertificateError::UnknownIssuer => {
+        // The second where an authority of the same name is trusted.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "its certificate is signed by no authority that is trusted here: give its own with `Tls::ca_file`".to_owned()
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {

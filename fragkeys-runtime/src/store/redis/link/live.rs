@@ -181,7 +181,13 @@ impl Live {
         self.is_questioned.swap(false, Ordering::AcqRel)
     }
 
-    fn lose(&self) {
+    /// The server that it leads to.
+    pub(super) fn address(&self) -> &str {
+        &self.connection.address
+    }
+
+    /// It is of no more use.
+    pub(super) fn lose(&self) {
         self.is_lost.store(true, Ordering::Release);
         self.wake.notify_one();
     }
