@@ -255,6 +255,8 @@ impl Config {
             "max_queued_bumps is zero: a failed bump would bump the whole cache"
         } else if settings.prefix.is_empty() {
             "prefix is empty: it keeps this cache's keys apart from others in the same Redis"
+        } else if self.is_cluster() && !settings.also_bump.is_empty() {
+            "`also_bump` is not for clusters: `fragmented_keys` has keys that stand in two places"
         } else {
             return Ok(());
         };

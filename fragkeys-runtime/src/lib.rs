@@ -31,6 +31,7 @@ mod store;
 mod tag;
 #[cfg_attr(not(feature = "tls"), allow(dead_code, unreachable_pub))]
 mod tls;
+mod together;
 #[allow(missing_docs)] // public for generated code only
 mod value;
 mod version;

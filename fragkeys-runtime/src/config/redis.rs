@@ -17,6 +17,7 @@ pub(crate) struct Servers {
 pub(crate) enum Layout {
     Single(String),
     Sentinel { urls: Vec<String>, master: String },
+    Cluster(Vec<String>),
 }
 
 /// What goes before the URLs' own.
@@ -63,6 +64,29 @@ impl Config {
     ) -> Self {
         let urls = urls.into_iter().map(Into::into).collect();
         Config::in_redis(Layout::Sentinel { urls, master: master.into() })
+    }
+
+    /// A cache in a Redis cluster: URLs of some of its nodes, of which one has to answer. The
+    /// others are found, and logged in to alike.
+    ///
+    /// Keys are spread over all masters, and only these are asked; a look is one round trip to
+    /// all masters that have a part of it, at once. While one is away, what stands there is not
+    /// cached, and once its replica has taken over, it is again. The version of the whole cache
+    /// stands with one of them, and each call depends on it.
+    ///
+    /// [`also_bump`](Self::also_bump) is not for clusters.
+    ///
+    /// ```
+    /// # use fragkeys_runtime::Config;
+    /// let config = Config::redis_cluster(["redis://10.0.0.1:6379", "redis://10.0.0.2:6379"]);
+    /// ```
+    pub fn redis_cluster(urls: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Config::in_redis(Layout::Cluster(urls.into_iter().map(Into::into).collect()))
+    }
+
+    /// Is it in a cluster?
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(&self.location, Location::Redis(servers) if matches!(servers.layout, Layout::Cluster(_)))
     }
 
     fn in_redis(layout: Layout) -> Self {

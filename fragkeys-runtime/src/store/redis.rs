@@ -10,11 +10,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use redis::{Pipeline, ServerErrorKind, Value};
+use redis::{Cmd, ServerErrorKind, Value, cmd};
 
-use self::link::{Failure, Links};
+use self::link::Failure;
 pub(crate) use self::look::Ready;
+use self::reply::{
+    is_error, nonsense, read_entry, read_texts, read_version, read_versions, refusal,
+};
 use self::script::{BUMP, BUMP_ORIGINAL, SEED, SEED_ORIGINAL, Script};
+use self::way::{Command, Way};
 use super::memory::{Weight, sized_cache};
 use super::{Deadline, Found, Store};
 use crate::cache::outliving;
@@ -25,14 +29,17 @@ use crate::tag::{Kind, Tag};
 use crate::version::Version;
 
 mod cell;
+mod cluster;
 mod link;
 mod look;
 mod node;
+mod reply;
 mod script;
 mod sentinel;
 mod server;
 #[cfg_attr(not(feature = "tls"), path = "redis/no_tls.rs")]
 mod tls;
+mod way;
 
 /// Bytes of remembered versions. They are only guesses at what Redis will answer.
 const GUESS_BYTES: u64 = 8 << 20;
@@ -40,7 +47,7 @@ const GUESS_BYTES: u64 = 8 << 20;
 const TAGS_PER_RUN: usize = 10_000;
 
 pub(crate) struct RedisStore {
-    links: Links,
+    way: Way,
     prefix: String,
     /// How long a tag is kept after a bump, or a store with it.
     tag_lifetime: Duration,
@@ -59,7 +66,7 @@ struct Guess {
 impl RedisStore {
     pub(crate) fn open(servers: &Servers, settings: &Settings) -> Result<Self, Error> {
         Ok(RedisStore {
-            links: Links::open(servers, settings.operation_timeout)?,
+            way: Way::open(servers, settings)?,
             prefix: settings.prefix.clone(),
             tag_lifetime: settings.tag_lifetime,
             guesses: sized_cache(GUESS_BYTES, Weight),
@@ -68,70 +75,109 @@ impl RedisStore {
 
     /// Begins to connect; a call that comes meanwhile waits for it.
     pub(crate) fn connect(&self) {
-        // Without a runtime there is nothing to begin with; the first call will say so.
-        let _ = self.links.here();
+        self.way.connect();
     }
 
     pub(crate) fn recall(&self, bytes: &[u8]) -> Option<Arc<Identity>> {
-        self.links.here().ok()?.identities.recall(bytes)
+        self.way.recall(bytes)
     }
 
     pub(crate) fn remember_identity(&self, bytes: &[u8], identity: &Arc<Identity>) {
-        if let Ok(link) = self.links.here() {
-            link.identities.remember(bytes, identity);
-        }
+        self.way.remember(bytes, identity);
     }
 
-    async fn send(
+    /// The versions of these tags, in one round trip; `None` where there is none.
+    async fn read(&self, tags: &[Tag], deadline: Deadline) -> Result<Vec<Option<Version>>, Error> {
+        let groups = self.groups(tags);
+        let commands = groups.iter().map(|group| self.mget(group)).collect();
+        self.read_groups(tags.len(), &groups, self.way.send(commands, deadline).await)
+    }
+
+    /// Asks for the versions of tags whose keys one command can name.
+    fn mget(&self, group: &[(usize, &Tag)]) -> Command {
+        let keys: Vec<String> = group.iter().map(|(_, tag)| self.version_key(tag)).collect();
+        let mut mget = cmd("MGET");
+        mget.arg(&keys);
+        self.way.command(keys.first().map_or("", String::as_str), mget)
+    }
+
+    fn get(&self, key: &str) -> Command {
+        let mut get = cmd("GET");
+        get.arg(key);
+        self.way.command(key, get)
+    }
+
+    fn groups<'a>(&self, tags: &'a [Tag]) -> Vec<Vec<(usize, &'a Tag)>> {
+        self.way.groups(tags.iter().enumerate(), |(_, tag)| self.version_key(tag))
+    }
+
+    /// Puts together what was told of groups of tags.
+    fn read_groups(
         &self,
-        pipeline: &Pipeline,
-        replies: usize,
-        deadline: Deadline,
-    ) -> Result<std::vec::IntoIter<Value>, Error> {
-        let values = self.links.here()?.send(pipeline, replies, deadline).await?;
-        if values.len() == replies {
-            Ok(values.into_iter())
-        } else {
-            Err(nonsense("another number of replies than commands"))
+        number: usize,
+        groups: &[Vec<(usize, &Tag)>],
+        replies: impl IntoIterator<Item = Result<Value, Error>>,
+    ) -> Result<Vec<Option<Version>>, Error> {
+        let mut versions = vec![None; number];
+        for (group, reply) in groups.iter().zip(replies) {
+            let tags = group.iter().map(|(_, tag)| *tag);
+            for ((index, _), version) in group.iter().zip(read_versions(tags, reply?)?) {
+                versions[*index] = version;
+            }
         }
+        Ok(versions)
     }
 
-    async fn one(&self, pipeline: &Pipeline, deadline: Deadline) -> Result<Value, Error> {
-        let mut replies = self.send(pipeline, 1, deadline).await?;
-        replies.next().ok_or_else(|| nonsense("no reply"))
-    }
-
-    /// Runs scripts in one round trip: a text for each tag, with the tag's index.
+    /// Runs scripts in one round trip: a text or an error for each tag, with the tag's index.
     async fn run(
         &self,
-        jobs: &[Job<'_>],
+        jobs: Vec<Job<'_>>,
         deadline: Deadline,
-    ) -> Result<Vec<(usize, Bytes)>, Error> {
-        if jobs.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keys_of = |job: &Job<'_>| -> Vec<String> {
-            job.tags.iter().flat_map(|(_, tag)| self.script_keys(tag)).collect()
+    ) -> Vec<(usize, Result<Bytes, Error>)> {
+        let jobs: Vec<Job<'_>> = jobs.into_iter().flat_map(|job| self.split(job)).collect();
+        let calls = jobs.iter().map(|job| self.call(job, Script::call)).collect();
+        let mut replies = self.way.send(calls, deadline).await;
+        let is_unknown = |reply: &Result<Value, Error>| {
+            reply.as_ref().is_ok_and(|reply| is_error(reply, ServerErrorKind::NoScript))
         };
-        let mut pipeline = Pipeline::with_capacity(jobs.len());
-        for job in jobs {
-            job.script.call(&keys_of(job), job.lifetime, &mut pipeline);
+        let unknown: Vec<usize> =
+            (0..replies.len()).filter(|at| is_unknown(&replies[*at])).collect();
+        if !unknown.is_empty() {
+            let again = unknown.iter().map(|at| self.call(&jobs[*at], Script::call_with_source));
+            let told = self.way.send(again.collect(), deadline).await;
+            for (at, reply) in unknown.into_iter().zip(told) {
+                replies[at] = reply;
+            }
         }
-        let replies = self.send(&pipeline, jobs.len(), deadline).await?;
         let mut texts = Vec::new();
-        for (job, mut reply) in jobs.iter().zip(replies) {
-            if is_error(&reply, ServerErrorKind::NoScript) {
-                let mut pipeline = Pipeline::with_capacity(1);
-                job.script.call_with_source(&keys_of(job), job.lifetime, &mut pipeline);
-                reply = self.one(&pipeline, deadline).await?;
+        for (job, reply) in jobs.iter().zip(replies) {
+            let indices = job.tags.iter().map(|(index, _)| *index);
+            match reply.and_then(read_texts) {
+                Ok(given) if given.len() == job.tags.len() => {
+                    texts.extend(indices.zip(given.into_iter().map(Ok)));
+                }
+                Ok(_) => {
+                    let error = nonsense("another number of versions than tags");
+                    texts.extend(indices.map(|index| (index, Err(error.clone()))));
+                }
+                Err(error) => texts.extend(indices.map(|index| (index, Err(error.clone())))),
             }
-            let given = read_texts(reply)?;
-            if given.len() != job.tags.len() {
-                return Err(nonsense("another number of versions than tags"));
-            }
-            texts.extend(job.tags.iter().map(|(index, _)| *index).zip(given));
         }
-        Ok(texts)
+        texts
+    }
+
+    /// The same job, in parts that one script can do.
+    fn split<'a>(&self, job: Job<'a>) -> impl Iterator<Item = Job<'a>> {
+        let Job { script, tags, lifetime } = job;
+        let groups = self.way.groups(tags, |(_, tag)| self.version_key(tag));
+        groups.into_iter().map(move |tags| Job { script, tags, lifetime })
+    }
+
+    fn call(&self, job: &Job<'_>, call: fn(&Script, &[String], Duration) -> Cmd) -> Command {
+        let keys: Vec<String> =
+            job.tags.iter().flat_map(|(_, tag)| self.script_keys(tag)).collect();
+        let key = keys.first().map_or("", String::as_str);
+        self.way.command(key, call(job.script, &keys, job.lifetime))
     }
 
     /// Fills in the versions of tags that Redis does not have, or has something else for.
@@ -152,14 +198,13 @@ impl RedisStore {
         }
         // All entries depend on the root.
         let (root, own) = is_missing(Kind::Own).partition(|(_, tag)| tag.is_root());
-        let jobs = [
+        let jobs = vec![
             Job { script: &SEED, tags: root, lifetime: self.tag_lifetime.max(lifetime) },
             Job { script: &SEED, tags: own, lifetime },
             Job { script: &SEED_ORIGINAL, tags: is_missing(Kind::Original).collect(), lifetime },
         ];
-        let jobs: Vec<Job<'_>> = jobs.into_iter().filter(|job| !job.tags.is_empty()).collect();
-        for (index, text) in self.run(&jobs, deadline).await? {
-            let Some(version) = read_version(&tags[index], &text) else {
+        for (index, text) in self.run(jobs, deadline).await {
+            let Some(version) = read_version(&tags[index], &text?) else {
                 return Err(nobody_wrote(&tags[index]));
             };
             known[index] = Some(version);
@@ -171,29 +216,31 @@ impl RedisStore {
     }
 
     /// Gives each of these tags, which are no more than a run takes, a new version.
-    async fn bump_some(&self, tags: &[Tag], deadline: Deadline) -> Result<Vec<Version>, Error> {
+    async fn bump_some(&self, tags: &[Tag], deadline: Deadline) -> Vec<Result<Version, Error>> {
         let lifetime = self.tag_lifetime;
         let (original, own) =
             tags.iter().enumerate().partition(|(_, tag)| tag.kind() == Kind::Original);
-        let jobs = [
+        let jobs = vec![
             Job { script: &BUMP, tags: own, lifetime },
             Job { script: &BUMP_ORIGINAL, tags: original, lifetime },
         ];
-        let jobs: Vec<Job<'_>> = jobs.into_iter().filter(|job| !job.tags.is_empty()).collect();
-        let mut versions = vec![None; tags.len()];
-        for (index, text) in self.run(&jobs, deadline).await? {
-            let tag = &tags[index];
-            let Some(stamp) = read_version(tag, &text) else {
-                return Err(nonsense("something else than a version from a script"));
-            };
-            self.remember(std::slice::from_ref(tag), &[stamp], Some(lifetime));
-            versions[index] = match tag.kind() {
-                Kind::Original => Version::of_original(&text),
-                _ => Some(stamp),
-            };
+        let mut versions = vec![Err(nonsense("fewer versions than tags")); tags.len()];
+        for (index, text) in self.run(jobs, deadline).await {
+            versions[index] = text.and_then(|text| self.bumped(&tags[index], &text, lifetime));
         }
-        let versions: Option<Vec<Version>> = versions.into_iter().collect();
-        versions.ok_or_else(|| nonsense("fewer versions than tags"))
+        versions
+    }
+
+    /// The version that a script gave to a tag.
+    fn bumped(&self, tag: &Tag, text: &[u8], lifetime: Duration) -> Result<Version, Error> {
+        let stamp = read_version(tag, text)
+            .ok_or_else(|| nonsense("something else than a version from a script"))?;
+        self.remember(std::slice::from_ref(tag), &[stamp], Some(lifetime));
+        match tag.kind() {
+            Kind::Original => Version::of_original(text)
+                .ok_or_else(|| nonsense("something else than a version from a script")),
+            _ => Ok(stamp),
+        }
     }
 
     fn guess(&self, tags: &[Tag]) -> Option<Vec<Version>> {
@@ -230,8 +277,12 @@ impl RedisStore {
         std::iter::once(version_key(&self.prefix, tag)).chain(last_written)
     }
 
+    fn version_key(&self, tag: &Tag) -> String {
+        version_key(&self.prefix, tag)
+    }
+
     fn version_keys(&self, tags: &[Tag]) -> Vec<String> {
-        tags.iter().map(|tag| version_key(&self.prefix, tag)).collect()
+        tags.iter().map(|tag| self.version_key(tag)).collect()
     }
 }
 
@@ -242,7 +293,9 @@ impl Store for RedisStore {
         lifetime: Duration,
         deadline: Deadline,
     ) -> Result<Found, Error> {
-        let link = self.links.here()?;
+        let Some(link) = self.way.link()? else {
+            return Box::pin(self.look_everywhere(identity, lifetime, deadline)).await;
+        };
         if let Some(live) = link.live_now()
             && let Some(cells) = &live.cells
             && let Some(ready) = self.ready(cells, identity)
@@ -266,18 +319,16 @@ impl Store for RedisStore {
         lifetime: Duration,
         deadline: Deadline,
     ) -> Result<Vec<Version>, Error> {
-        let mut pipeline = Pipeline::new();
-        pipeline.cmd("MGET").arg(self.version_keys(tags));
-        let known = read_versions(tags, self.one(&pipeline, deadline).await?)?;
+        let known = self.read(tags, deadline).await?;
         self.complete(tags, known, lifetime, deadline).await
     }
 
-    async fn bump(&self, tags: &[Tag], patience: Duration) -> Result<Vec<Version>, Error> {
+    async fn bump(&self, tags: &[Tag], patience: Duration) -> Vec<Result<Version, Error>> {
         let mut versions = Vec::with_capacity(tags.len());
         for tags in tags.chunks(TAGS_PER_RUN) {
-            versions.extend(self.bump_some(tags, Deadline::after(patience)).await?);
+            versions.extend(self.bump_some(tags, Deadline::after(patience)).await);
         }
-        Ok(versions)
+        versions
     }
 
     async fn put(
@@ -290,28 +341,33 @@ impl Store for RedisStore {
     ) -> Result<(), Error> {
         let lifetime = self.tag_lifetime.max(outliving(timeout));
         let short_lived = self.short_lived(&identity.tags, lifetime);
-        let mut pipeline = Pipeline::new();
-        pipeline.cmd("SET").arg(&place.key).arg(entry).arg("PX").arg(script::millis(timeout));
-        for (tag, _) in &short_lived {
-            let key = version_key(&self.prefix, tag);
-            pipeline.cmd("PEXPIRE").arg(key).arg(script::millis(lifetime)).arg("GT");
-        }
-        let mut replies = self.send(&pipeline, 1 + short_lived.len(), deadline).await?;
-        match replies.next() {
-            Some(Value::Okay) => {}
-            other => return Err(refusal(other.unwrap_or(Value::Nil))),
+        let mut set = cmd("SET");
+        set.arg(&place.key).arg(entry).arg("PX").arg(script::millis(timeout));
+        let extensions = short_lived.iter().map(|(tag, _)| {
+            let key = self.version_key(tag);
+            let mut extend = cmd("PEXPIRE");
+            extend.arg(&key).arg(script::millis(lifetime)).arg("GT");
+            self.way.command(&key, extend)
+        });
+        let commands = [self.way.command(&place.key, set)].into_iter().chain(extensions).collect();
+        let mut replies = self.way.send(commands, deadline).await.into_iter();
+        match replies.next().unwrap_or_else(|| Err(nonsense("no reply")))? {
+            Value::Okay => {}
+            other => return Err(refusal(other)),
         }
         let kept_until = Instant::now() + lifetime;
-        for (tag, guess) in short_lived {
-            self.guesses.insert(tag, Guess { kept_until, ..guess });
+        for ((tag, guess), extended) in short_lived.into_iter().zip(replies) {
+            if matches!(extended, Ok(Value::Int(_))) {
+                self.guesses.insert(tag, Guess { kept_until, ..guess });
+            }
         }
         Ok(())
     }
 
     async fn remove(&self, key: &str, deadline: Deadline) -> Result<bool, Error> {
-        let mut pipeline = Pipeline::new();
-        pipeline.cmd("DEL").arg(key);
-        match self.one(&pipeline, deadline).await? {
+        let mut delete = cmd("DEL");
+        delete.arg(key);
+        match self.way.one(self.way.command(key, delete), deadline).await? {
             Value::Int(removed) => Ok(removed > 0),
             other => Err(refusal(other)),
         }
@@ -326,78 +382,6 @@ struct Job<'a> {
     lifetime: Duration,
 }
 
-/// One version a tag; `None` where Redis has none, or something that is none (a
-/// stranger's text, a list, a number that no clock gave).
-fn read_versions(tags: &[Tag], reply: Value) -> Result<Vec<Option<Version>>, Error> {
-    let texts = read_texts(reply)?;
-    if texts.len() != tags.len() {
-        return Err(nonsense("another number of versions than tags"));
-    }
-    Ok(tags.iter().zip(texts).map(|(tag, text)| read_version(tag, &text)).collect())
-}
-
-/// Of tags of others, what stands for the text at their key.
-fn read_version(tag: &Tag, text: &[u8]) -> Option<Version> {
-    match tag.kind() {
-        Kind::Own | Kind::Constant => Version::from_ascii(text),
-        Kind::Foreign | Kind::Original => (!text.is_empty()).then(|| Version::stamp(text)),
-    }
-}
-
-/// What Redis has at some keys; empty where it has nothing, or no text.
-fn read_texts(reply: Value) -> Result<Vec<Bytes>, Error> {
-    let Value::Array(values) = reply else {
-        return Err(refusal(reply));
-    };
-    let text = |value| match value {
-        Value::BulkString(text) => text.into(),
-        _ => Bytes::new(),
-    };
-    Ok(values.into_iter().map(text).collect())
-}
-
-/// An entry's bytes. A key that holds no string is a stranger's, and our next `SET` replaces it.
-fn read_entry(reply: Value) -> Result<Option<Bytes>, Error> {
-    match reply {
-        Value::BulkString(bytes) => Ok(Some(bytes.into())),
-        Value::Nil => Ok(None),
-        Value::ServerError(error) if error.code() == "WRONGTYPE" => Ok(None),
-        other => Err(refusal(other)),
-    }
-}
-
-fn is_error(reply: &Value, kind: ServerErrorKind) -> bool {
-    matches!(reply, Value::ServerError(error) if error.kind() == Some(kind))
-}
-
-/// The error that a reply of the wrong kind stands for. Only the code of what Redis said
-/// is kept: its text can quote arguments.
-fn refusal(reply: Value) -> Error {
-    let Value::ServerError(error) = reply else {
-        return nonsense("a reply of the wrong type");
-    };
-    let hint = hint(error.code());
-    Error::new(ErrorKind::Refused, format!("Redis refused ({}): {hint}", error.code()))
-}
-
-/// What to do about an error of the server.
-fn hint(code: &str) -> &'static str {
-    match code {
-        "OOM" => "it is out of memory: raise `maxmemory` or set an eviction policy",
-        "READONLY" => "it is a read-only replica: connect to the master",
-        "LOADING" => "it is still loading its data",
-        "NOAUTH" | "WRONGPASS" => "it wants other credentials: check user and password",
-        "NOPERM" => {
-            "the user lacks a permission: fragkeys needs GET, SET, MGET, DEL, INCR, PEXPIRE, TIME, EVAL and EVALSHA on its prefix, and on the keys that `also_bump` names; SELECT for another database than 0"
-        }
-        "MISCONF" => "it cannot save to disk and refuses writes",
-        "MOVED" | "ASK" | "CROSSSLOT" | "CLUSTERDOWN" => {
-            "it is part of a cluster, and was configured as a single server"
-        }
-        _ => "see the server's log",
-    }
-}
-
 fn nobody_wrote(tag: &Tag) -> Error {
     let message = format!(
         "there is no text at the key of `{tag}`, so there is no telling when it changes: \
@@ -406,14 +390,10 @@ fn nobody_wrote(tag: &Tag) -> Error {
     Error::new(ErrorKind::Tag, message)
 }
 
-fn nonsense(what: &'static str) -> Error {
-    Error::new(ErrorKind::Protocol, format!("Redis gave {what}"))
-}
-
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("server", &self.links.address())
+            .field("server", &self.way.address())
             .field("prefix", &self.prefix)
             .finish()
     }

@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use redis::{Pipeline, Value};
@@ -16,7 +15,6 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout_at;
 
 use super::server::Server;
-use crate::config::Servers;
 use crate::error::{Error, ErrorKind};
 use crate::store::Deadline;
 use crate::store::identity::Identities;
@@ -38,9 +36,8 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) fn open(servers: &Servers, operation_timeout: Duration) -> Result<Self, Error> {
-        let server = Arc::new(Server::open(servers, operation_timeout)?);
-        Ok(Links { server, by_runtime: Arc::default() })
+    pub(super) fn to(server: Server) -> Self {
+        Links { server: Arc::new(server), by_runtime: Arc::default() }
     }
 
     pub(super) fn address(&self) -> &str {

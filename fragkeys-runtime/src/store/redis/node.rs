@@ -13,7 +13,7 @@ use redis::{
 use tokio::time::timeout;
 
 use super::cell::Cells;
-use super::hint;
+use super::reply::hint;
 use super::tls::Dialler;
 use crate::config::Login;
 use crate::error::{Error, ErrorKind};
@@ -153,6 +153,21 @@ impl Node {
     pub(super) async fn connect_plain(&self, patience: Duration) -> Result<Connection, Error> {
         let dialled = self.dial(ProtocolVersion::RESP2, connection_config(patience), patience);
         dialled.await.map_err(|error| self.unreachable(&error))
+    }
+
+    /// Asks one thing over a connection to this server.
+    pub(super) async fn ask(
+        &self,
+        connection: &Connection,
+        question: &Pipeline,
+        patience: Duration,
+    ) -> Result<Value, Error> {
+        let mut connection = connection.clone();
+        match timeout(patience, connection.send_packed_commands(question, 0, 1)).await {
+            Ok(Ok(answer)) => Ok(answer.into_iter().next().unwrap_or(Value::Nil)),
+            Ok(Err(error)) => Err(self.unreachable(&error)),
+            Err(_) => Err(silent(&self.address())),
+        }
     }
 
     /// A connection that is told of changes; or without cells, where the server refuses that.

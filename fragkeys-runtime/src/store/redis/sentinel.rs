@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use redis::{Pipeline, RedisError, Value};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::cell::Cells;
-use super::node::{Connection, Node, silent};
+use super::node::{Connection, Node};
 use crate::config::{Login, Servers};
 use crate::error::{Error, ErrorKind};
 
@@ -68,7 +68,7 @@ impl Sentinels {
         let (connection, cells) = node.connect(patience).await?;
         let mut role = Pipeline::with_capacity(1);
         role.cmd("ROLE");
-        match ask(&node, &connection, &role, patience).await? {
+        match node.ask(&connection, &role, patience).await? {
             // Sentinels are late to tell of a change.
             Value::Array(role) if is_text(role.first(), b"slave") => {
                 let message = format!(
@@ -156,7 +156,7 @@ impl Sentinels {
     ) -> Result<Node, Error> {
         let mut question = Pipeline::with_capacity(1);
         question.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name);
-        match ask(sentinel, connection, &question, patience).await? {
+        match sentinel.ask(connection, &question, patience).await? {
             Value::Array(address) => read_address(&address).map_or_else(
                 || Err(odd(sentinel, "an address that cannot be read")),
                 |(host, port)| Ok(self.master.at(host, port)),
@@ -184,20 +184,6 @@ impl Sentinels {
 
     pub(super) fn unreachable(&self, error: &RedisError) -> Error {
         self.master.unreachable_as(&self.address(), error)
-    }
-}
-
-async fn ask(
-    node: &Node,
-    connection: &Connection,
-    question: &Pipeline,
-    patience: Duration,
-) -> Result<Value, Error> {
-    let mut connection = connection.clone();
-    match timeout(patience, connection.send_packed_commands(question, 0, 1)).await {
-        Ok(Ok(answer)) => Ok(answer.into_iter().next().unwrap_or(Value::Nil)),
-        Ok(Err(error)) => Err(node.unreachable(&error)),
-        Err(_) => Err(silent(&node.address())),
     }
 }
 

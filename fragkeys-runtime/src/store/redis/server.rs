@@ -8,7 +8,6 @@ use redis::RedisError;
 use super::cell::Cells;
 use super::node::{Connection, Node};
 use super::sentinel::Sentinels;
-use crate::config::{Layout, Servers};
 use crate::error::Error;
 
 /// What a slow but living server is given to connect or to answer, at most and at least. In
@@ -30,20 +29,12 @@ enum Way {
 }
 
 impl Server {
-    pub(super) fn open(servers: &Servers, operation_timeout: Duration) -> Result<Self, Error> {
-        let way = match &servers.layout {
-            Layout::Single(url) => {
-                Way::Direct(Node::open(url, &servers.login, servers.tls.as_ref())?)
-            }
-            Layout::Sentinel { urls, master } => {
-                Way::Sentinels(Sentinels::open(servers, urls, master)?)
-            }
-        };
-        let address = match &way {
-            Way::Direct(node) => node.address(),
-            Way::Sentinels(sentinels) => sentinels.address(),
-        };
-        Ok(Server { way, address, operation_timeout })
+    pub(super) fn direct(node: Node, operation_timeout: Duration) -> Self {
+        Server { address: node.address(), way: Way::Direct(node), operation_timeout }
+    }
+
+    pub(super) fn by_sentinels(sentinels: Sentinels, operation_timeout: Duration) -> Self {
+        Server { address: sentinels.address(), way: Way::Sentinels(sentinels), operation_timeout }
     }
 
     /// A connection, and the cells that it keeps current; none where the server does not.

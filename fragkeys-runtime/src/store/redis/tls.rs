@@ -79,6 +79,12 @@ impl Dialler {
                     .to_owned(),
             ),
             Some(other) => Some(other.to_string()),
+            // One that waits for a line of its own protocol says nothing.
+            None if error.kind() == io::ErrorKind::TimedOut => Some(
+                "it did not answer in time: if it does not speak TLS at this port, use `redis://`, \
+                 or the port of `tls-port`"
+                    .to_owned(),
+            ),
             // Its alert can be lost with the connection.
             None if self.tls.client.is_none() && is_cut(error) => Some(format!(
                 "{error}; perhaps it wants a client certificate, see `Tls::client_cert_file`"
