@@ -7,6 +7,7 @@
 )]
 
 mod attribute;
+mod cluster;
 mod codecs;
 mod commit;
 mod config;
