@@ -149,7 +149,8 @@ impl Cluster {
     }
 
     /// Moves a slot from the master that has it to another, with all of its keys, as an operator
-    /// would. `between` runs while the slot is on its way: after the first half of the keys.
+    /// would, and waits until all nodes know. `between` runs while the slot is on its way: after
+    /// the first half of the keys.
     ///
     /// # Panics
     ///
@@ -190,6 +191,9 @@ impl Cluster {
         }
         for node in [target, source] {
             node.cli(&["CLUSTER", "SETSLOT", &number, "NODE", &self.id(to)]);
+        }
+        for seen_by in (0..self.nodes.len()).filter(|index| self.nodes[*index].is_running()) {
+            wait_until("the move to be known", || self.owner(slot, seen_by) == to);
         }
     }
 

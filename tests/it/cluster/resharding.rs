@@ -103,7 +103,6 @@ async fn i2_slots_move_back_and_forth_under_load() {
                 let slot = slots[round % 3];
                 let to = (cluster.owner(slot, 0) + 1) % 3;
                 cluster.move_slot(slot, to, || {});
-                fragkeys_tests::wait_until("the move to be known", || cluster.owner(slot, 0) == to);
             }
         }
     })
