@@ -7,6 +7,7 @@
 )]
 
 mod attribute;
+mod batch;
 mod cluster;
 mod codecs;
 mod commit;

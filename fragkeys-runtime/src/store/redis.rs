@@ -9,18 +9,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use redis::{Cmd, ServerErrorKind, Value, cmd};
+use redis::{Value, cmd};
 
 use self::link::Failure;
 pub(crate) use self::look::Ready;
-use self::reply::{
-    is_error, nonsense, read_entry, read_texts, read_version, read_versions, refusal,
-};
-use self::script::{BUMP, BUMP_ORIGINAL, SEED, SEED_ORIGINAL, Script};
-use self::way::{Command, Way};
+use self::reply::{nonsense, read_entry, refusal};
+use self::route::Route;
 use super::memory::{Weight, sized_cache};
-use super::{Deadline, Found, Store};
+use super::{Deadline, Each, Found, Put, Store};
 use crate::cache::outliving;
 use crate::config::{Servers, Settings};
 use crate::error::{Error, ErrorKind};
@@ -30,16 +26,19 @@ use crate::version::Version;
 
 mod cell;
 mod cluster;
+mod job;
 mod link;
 mod look;
 mod node;
+mod put_many;
+mod read;
 mod reply;
+mod route;
 mod script;
 mod sentinel;
 mod server;
 #[cfg_attr(not(feature = "tls"), path = "redis/no_tls.rs")]
 mod tls;
-mod way;
 
 /// Bytes of remembered versions. They are only guesses at what Redis will answer.
 const GUESS_BYTES: u64 = 8 << 20;
@@ -47,7 +46,7 @@ const GUESS_BYTES: u64 = 8 << 20;
 const TAGS_PER_RUN: usize = 10_000;
 
 pub(crate) struct RedisStore {
-    way: Way,
+    route: Route,
     prefix: String,
     /// How long a tag is kept after a bump, or a store with it.
     tag_lifetime: Duration,
@@ -66,7 +65,7 @@ struct Guess {
 impl RedisStore {
     pub(crate) fn open(servers: &Servers, settings: &Settings) -> Result<Self, Error> {
         Ok(RedisStore {
-            way: Way::open(servers, settings)?,
+            route: Route::open(servers, settings)?,
             prefix: settings.prefix.clone(),
             tag_lifetime: settings.tag_lifetime,
             guesses: sized_cache(GUESS_BYTES, Weight),
@@ -75,172 +74,15 @@ impl RedisStore {
 
     /// Begins to connect; a call that comes meanwhile waits for it.
     pub(crate) fn connect(&self) {
-        self.way.connect();
+        self.route.connect();
     }
 
     pub(crate) fn recall(&self, bytes: &[u8]) -> Option<Arc<Identity>> {
-        self.way.recall(bytes)
+        self.route.recall(bytes)
     }
 
     pub(crate) fn remember_identity(&self, bytes: &[u8], identity: &Arc<Identity>) {
-        self.way.remember(bytes, identity);
-    }
-
-    /// The versions of these tags, in one round trip; `None` where there is none.
-    async fn read(&self, tags: &[Tag], deadline: Deadline) -> Result<Vec<Option<Version>>, Error> {
-        let groups = self.groups(tags);
-        let commands = groups.iter().map(|group| self.mget(group)).collect();
-        self.read_groups(tags.len(), &groups, self.way.send(commands, deadline).await)
-    }
-
-    /// Asks for the versions of tags whose keys one command can name.
-    fn mget(&self, group: &[(usize, &Tag)]) -> Command {
-        let keys: Vec<String> = group.iter().map(|(_, tag)| self.version_key(tag)).collect();
-        let mut mget = cmd("MGET");
-        mget.arg(&keys);
-        self.way.command(keys.first().map_or("", String::as_str), mget)
-    }
-
-    fn get(&self, key: &str) -> Command {
-        let mut get = cmd("GET");
-        get.arg(key);
-        self.way.command(key, get)
-    }
-
-    fn groups<'a>(&self, tags: &'a [Tag]) -> Vec<Vec<(usize, &'a Tag)>> {
-        self.way.groups(tags.iter().enumerate(), |(_, tag)| self.version_key(tag))
-    }
-
-    /// Puts together what was told of groups of tags.
-    fn read_groups(
-        &self,
-        number: usize,
-        groups: &[Vec<(usize, &Tag)>],
-        replies: impl IntoIterator<Item = Result<Value, Error>>,
-    ) -> Result<Vec<Option<Version>>, Error> {
-        let mut versions = vec![None; number];
-        for (group, reply) in groups.iter().zip(replies) {
-            let tags = group.iter().map(|(_, tag)| *tag);
-            for ((index, _), version) in group.iter().zip(read_versions(tags, reply?)?) {
-                versions[*index] = version;
-            }
-        }
-        Ok(versions)
-    }
-
-    /// Runs scripts in one round trip: a text or an error for each tag, with the tag's index.
-    async fn run(
-        &self,
-        jobs: Vec<Job<'_>>,
-        deadline: Deadline,
-    ) -> Vec<(usize, Result<Bytes, Error>)> {
-        let jobs: Vec<Job<'_>> = jobs.into_iter().flat_map(|job| self.split(job)).collect();
-        let calls = jobs.iter().map(|job| self.call(job, Script::call)).collect();
-        let mut replies = self.way.send(calls, deadline).await;
-        let is_unknown = |reply: &Result<Value, Error>| {
-            reply.as_ref().is_ok_and(|reply| is_error(reply, ServerErrorKind::NoScript))
-        };
-        let unknown: Vec<usize> =
-            (0..replies.len()).filter(|at| is_unknown(&replies[*at])).collect();
-        if !unknown.is_empty() {
-            let again = unknown.iter().map(|at| self.call(&jobs[*at], Script::call_with_source));
-            let told = self.way.send(again.collect(), deadline).await;
-            for (at, reply) in unknown.into_iter().zip(told) {
-                replies[at] = reply;
-            }
-        }
-        let mut texts = Vec::new();
-        for (job, reply) in jobs.iter().zip(replies) {
-            let indices = job.tags.iter().map(|(index, _)| *index);
-            match reply.and_then(read_texts) {
-                Ok(given) if given.len() == job.tags.len() => {
-                    texts.extend(indices.zip(given.into_iter().map(Ok)));
-                }
-                Ok(_) => {
-                    let error = nonsense("another number of versions than tags");
-                    texts.extend(indices.map(|index| (index, Err(error.clone()))));
-                }
-                Err(error) => texts.extend(indices.map(|index| (index, Err(error.clone())))),
-            }
-        }
-        texts
-    }
-
-    /// The same job, in parts that one script can do.
-    fn split<'a>(&self, job: Job<'a>) -> impl Iterator<Item = Job<'a>> {
-        let Job { script, tags, lifetime } = job;
-        let groups = self.way.groups(tags, |(_, tag)| self.version_key(tag));
-        groups.into_iter().map(move |tags| Job { script, tags, lifetime })
-    }
-
-    fn call(&self, job: &Job<'_>, call: fn(&Script, &[String], Duration) -> Cmd) -> Command {
-        let keys: Vec<String> =
-            job.tags.iter().flat_map(|(_, tag)| self.script_keys(tag)).collect();
-        let key = keys.first().map_or("", String::as_str);
-        self.way.command(key, call(job.script, &keys, job.lifetime))
-    }
-
-    /// Fills in the versions of tags that Redis does not have, or has something else for.
-    async fn complete(
-        &self,
-        tags: &[Tag],
-        mut known: Vec<Option<Version>>,
-        lifetime: Duration,
-        deadline: Deadline,
-    ) -> Result<Vec<Version>, Error> {
-        let is_missing = |kind| {
-            let missing = tags.iter().enumerate().zip(&known);
-            let missing = missing.filter(|(_, version)| version.is_none()).map(|(tag, _)| tag);
-            missing.filter(move |(_, tag)| tag.kind() == kind)
-        };
-        if let Some((_, tag)) = is_missing(Kind::Foreign).next() {
-            return Err(nobody_wrote(tag));
-        }
-        // All entries depend on the root.
-        let (root, own) = is_missing(Kind::Own).partition(|(_, tag)| tag.is_root());
-        let jobs = vec![
-            Job { script: &SEED, tags: root, lifetime: self.tag_lifetime.max(lifetime) },
-            Job { script: &SEED, tags: own, lifetime },
-            Job { script: &SEED_ORIGINAL, tags: is_missing(Kind::Original).collect(), lifetime },
-        ];
-        for (index, text) in self.run(jobs, deadline).await {
-            let Some(version) = read_version(&tags[index], &text?) else {
-                return Err(nobody_wrote(&tags[index]));
-            };
-            known[index] = Some(version);
-        }
-        let versions: Option<Vec<Version>> = known.into_iter().collect();
-        let versions = versions.ok_or_else(|| nonsense("fewer versions than tags"))?;
-        self.remember(tags, &versions, None);
-        Ok(versions)
-    }
-
-    /// Gives each of these tags, which are no more than a run takes, a new version.
-    async fn bump_some(&self, tags: &[Tag], deadline: Deadline) -> Vec<Result<Version, Error>> {
-        let lifetime = self.tag_lifetime;
-        let (original, own) =
-            tags.iter().enumerate().partition(|(_, tag)| tag.kind() == Kind::Original);
-        let jobs = vec![
-            Job { script: &BUMP, tags: own, lifetime },
-            Job { script: &BUMP_ORIGINAL, tags: original, lifetime },
-        ];
-        let mut versions = vec![Err(nonsense("fewer versions than tags")); tags.len()];
-        for (index, text) in self.run(jobs, deadline).await {
-            versions[index] = text.and_then(|text| self.bumped(&tags[index], &text, lifetime));
-        }
-        versions
-    }
-
-    /// The version that a script gave to a tag.
-    fn bumped(&self, tag: &Tag, text: &[u8], lifetime: Duration) -> Result<Version, Error> {
-        let stamp = read_version(tag, text)
-            .ok_or_else(|| nonsense("something else than a version from a script"))?;
-        self.remember(std::slice::from_ref(tag), &[stamp], Some(lifetime));
-        match tag.kind() {
-            Kind::Original => Version::of_original(text)
-                .ok_or_else(|| nonsense("something else than a version from a script")),
-            _ => Ok(stamp),
-        }
+        self.route.remember(bytes, identity);
     }
 
     fn guess(&self, tags: &[Tag]) -> Option<Vec<Version>> {
@@ -270,13 +112,6 @@ impl RedisStore {
         own.filter_map(|tag| Some((tag.clone(), self.guesses.get(tag).filter(is_short)?))).collect()
     }
 
-    /// Where a script finds a tag's version; and of the original's, what was last written there.
-    fn script_keys(&self, tag: &Tag) -> impl Iterator<Item = String> {
-        let ours = || format!("{}:t:{}", self.prefix, tag.as_str());
-        let last_written = (tag.kind() == Kind::Original).then(ours);
-        std::iter::once(version_key(&self.prefix, tag)).chain(last_written)
-    }
-
     fn version_key(&self, tag: &Tag) -> String {
         version_key(&self.prefix, tag)
     }
@@ -293,7 +128,7 @@ impl Store for RedisStore {
         lifetime: Duration,
         deadline: Deadline,
     ) -> Result<Found, Error> {
-        let Some(link) = self.way.link()? else {
+        let Some(link) = self.route.link()? else {
             return Box::pin(self.look_everywhere(identity, lifetime, deadline)).await;
         };
         if let Some(live) = link.live_now()
@@ -311,6 +146,25 @@ impl Store for RedisStore {
         }
         // Boxed, so that a hit does not carry the room for it around.
         Box::pin(self.look_anew(&link, identity, lifetime, deadline)).await
+    }
+
+    async fn look_many(
+        &self,
+        identities: &[Arc<Identity>],
+        lifetime: Duration,
+        deadline: Deadline,
+    ) -> Each<Found> {
+        let Some(link) = self.route.link()? else {
+            return Ok(self.look_many_everywhere(identities, lifetime, deadline).await);
+        };
+        let live = link.live(deadline).await?;
+        match self.look_many_through(&live, identities, lifetime, deadline).await {
+            Err(Failure::Lost(_)) => {
+                let live = link.live(deadline).await?;
+                Ok(self.look_many_through(&live, identities, lifetime, deadline).await?)
+            }
+            found => Ok(found?),
+        }
     }
 
     async fn versions(
@@ -341,16 +195,10 @@ impl Store for RedisStore {
     ) -> Result<(), Error> {
         let lifetime = self.tag_lifetime.max(outliving(timeout));
         let short_lived = self.short_lived(&identity.tags, lifetime);
-        let mut set = cmd("SET");
-        set.arg(&place.key).arg(entry).arg("PX").arg(script::millis(timeout));
-        let extensions = short_lived.iter().map(|(tag, _)| {
-            let key = self.version_key(tag);
-            let mut extend = cmd("PEXPIRE");
-            extend.arg(&key).arg(script::millis(lifetime)).arg("GT");
-            self.way.command(&key, extend)
-        });
-        let commands = [self.way.command(&place.key, set)].into_iter().chain(extensions).collect();
-        let mut replies = self.way.send(commands, deadline).await.into_iter();
+        let extensions = short_lived.iter().map(|(tag, _)| self.extend(tag, lifetime));
+        let set = self.set(&place.key, entry, timeout);
+        let commands = std::iter::once(set).chain(extensions).collect();
+        let mut replies = self.route.send(commands, deadline).await.into_iter();
         match replies.next().unwrap_or_else(|| Err(nonsense("no reply")))? {
             Value::Okay => {}
             other => return Err(refusal(other)),
@@ -364,22 +212,18 @@ impl Store for RedisStore {
         Ok(())
     }
 
+    async fn put_many(&self, entries: Vec<Put>, deadline: Deadline) -> Each<()> {
+        self.put_all(entries, deadline).await
+    }
+
     async fn remove(&self, key: &str, deadline: Deadline) -> Result<bool, Error> {
         let mut delete = cmd("DEL");
         delete.arg(key);
-        match self.way.one(self.way.command(key, delete), deadline).await? {
+        match self.route.one(self.route.command(key, delete), deadline).await? {
             Value::Int(removed) => Ok(removed > 0),
             other => Err(refusal(other)),
         }
     }
-}
-
-/// A script to run over tags, each with its index in the list that it comes from.
-struct Job<'a> {
-    script: &'static Script,
-    tags: Vec<(usize, &'a Tag)>,
-    /// How long Redis is to keep what the script writes.
-    lifetime: Duration,
 }
 
 fn nobody_wrote(tag: &Tag) -> Error {
@@ -393,7 +237,7 @@ fn nobody_wrote(tag: &Tag) -> Error {
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("server", &self.way.address())
+            .field("server", &self.route.address())
             .field("prefix", &self.prefix)
             .finish()
     }

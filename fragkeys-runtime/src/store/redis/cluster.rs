@@ -15,7 +15,7 @@ use redis::{Pipeline, Value};
 use tokio::time::sleep;
 
 use super::node::{Node, silent};
-use super::way::Command;
+use super::route::Command;
 use crate::config::Servers;
 use crate::error::{Error, ErrorKind};
 use crate::store::Deadline;

@@ -8,12 +8,14 @@ use redis::{Cmd, Pipeline, Value};
 use super::RedisStore;
 use super::cell::{Cell, Cells};
 use super::link::{Failure, Link, Live};
+use super::read::each_version;
 use super::reply::{read_entry, read_versions};
-use super::way::Command;
 use crate::error::Error;
 use crate::key::{Identity, Place};
 use crate::store::{Deadline, Found};
 use crate::version::Version;
+
+mod many;
 
 impl RedisStore {
     /// A look that asks for the versions as well; on another connection if the first is lost.
@@ -92,11 +94,12 @@ impl RedisStore {
     ) -> Result<Found, Error> {
         let tags = &identity.tags;
         let guess = self.guess(tags).map(|versions| (Arc::new(identity.at(&versions)), versions));
-        let groups = self.groups(tags);
-        let mut commands: Vec<Command> = groups.iter().map(|group| self.mget(group)).collect();
-        commands.extend(guess.iter().map(|(place, _)| self.get(&place.key)));
-        let mut replies = self.way.send(commands, deadline).await.into_iter();
-        let known = self.read_groups(tags.len(), &groups, replies.by_ref().take(groups.len()))?;
+        let groups = self.tag_groups(tags);
+        let entry = guess.iter().map(|(place, _)| self.get(&place.key));
+        let commands = self.ask_versions(&groups).chain(entry).collect();
+        let mut replies = self.route.send(commands, deadline).await.into_iter();
+        let versions = each_version(tags.len(), &groups, replies.by_ref().take(groups.len()));
+        let known = versions.into_iter().collect::<Result<_, _>>()?;
         let told = Told { guess, known, entry: replies.next() };
         self.conclude(identity, told, lifetime, deadline).await
     }
@@ -124,7 +127,7 @@ impl RedisStore {
         if !is_complete {
             return Ok(Found { place, entry: None });
         }
-        let entry = read_entry(self.way.one(self.get(&place.key), deadline).await?)?;
+        let entry = read_entry(self.route.one(self.get(&place.key), deadline).await?)?;
         Ok(Found { place, entry })
     }
 }

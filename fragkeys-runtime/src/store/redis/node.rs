@@ -21,7 +21,7 @@ use crate::tls::Tls;
 
 /// Commands that wait to be written, at most; further calls queue up before that, which takes
 /// longer: with the driver's 50, a thousand callers get a fifth less through.
-const MOST_UNSENT: usize = 4_096;
+const MOST_UNSENT: usize = 1_024;
 
 /// An address, and what is needed to log in there.
 #[derive(Clone)]

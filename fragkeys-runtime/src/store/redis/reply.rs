@@ -50,6 +50,22 @@ pub(super) fn read_entry(reply: Value) -> Result<Option<Bytes>, Error> {
     }
 }
 
+/// The bytes of as many entries as were asked for.
+pub(super) fn read_entries(
+    number: usize,
+    reply: Option<Value>,
+) -> Result<Vec<Option<Bytes>>, Error> {
+    let values = match reply {
+        None if number == 0 => Vec::new(),
+        Some(Value::Array(values)) => values,
+        other => return Err(refusal(other.unwrap_or(Value::Nil))),
+    };
+    if values.len() != number {
+        return Err(nonsense("another number of entries than keys"));
+    }
+    values.into_iter().map(read_entry).collect()
+}
+
 pub(super) fn is_error(reply: &Value, kind: ServerErrorKind) -> bool {
     matches!(reply, Value::ServerError(error) if error.kind() == Some(kind))
 }

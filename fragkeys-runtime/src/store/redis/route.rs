@@ -1,4 +1,4 @@
-//! The way to the servers that have some keys: one server for all of them, or a cluster.
+//! The route to the servers that have some keys: one server for all of them, or a cluster.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::key::Identity;
 use crate::store::Deadline;
 
-pub(super) enum Way {
+pub(super) enum Route {
     /// One server at a time.
     Single(Links),
     Cluster(Arc<Cluster>),
@@ -29,12 +29,12 @@ pub(super) struct Command {
     pub(super) command: Cmd,
 }
 
-impl Way {
+impl Route {
     pub(super) fn open(servers: &Servers, settings: &Settings) -> Result<Self, Error> {
         let timeout = settings.operation_timeout;
         let server = match &servers.layout {
             Layout::Cluster(urls) => {
-                return Ok(Way::Cluster(Cluster::open(servers, urls, timeout)?));
+                return Ok(Route::Cluster(Cluster::open(servers, urls, timeout)?));
             }
             Layout::Single(url) => {
                 let node = Node::open(url, &servers.login, servers.tls.as_ref())?;
@@ -44,14 +44,14 @@ impl Way {
                 Server::by_sentinels(Sentinels::open(servers, urls, master)?, timeout)
             }
         };
-        Ok(Way::Single(Links::to(server)))
+        Ok(Route::Single(Links::to(server)))
     }
 
     /// To name in messages.
     pub(super) fn address(&self) -> &str {
         match self {
-            Way::Single(links) => links.address(),
-            Way::Cluster(cluster) => &cluster.address,
+            Route::Single(links) => links.address(),
+            Route::Cluster(cluster) => &cluster.address,
         }
     }
 
@@ -59,42 +59,42 @@ impl Way {
     pub(super) fn connect(&self) {
         match self {
             // Without a runtime there is nothing to begin with; the first call will say so.
-            Way::Single(links) => drop(links.here()),
-            Way::Cluster(cluster) => drop(cluster.look_around()),
+            Route::Single(links) => drop(links.here()),
+            Route::Cluster(cluster) => drop(cluster.look_around()),
         }
     }
 
     /// The link that all keys can be reached through, if there is one.
     pub(super) fn link(&self) -> Result<Option<Arc<Link>>, Error> {
         match self {
-            Way::Single(links) => links.here().map(Some),
-            Way::Cluster(_) => Ok(None),
+            Route::Single(links) => links.here().map(Some),
+            Route::Cluster(_) => Ok(None),
         }
     }
 
     pub(super) fn recall(&self, bytes: &[u8]) -> Option<Arc<Identity>> {
         match self {
-            Way::Single(links) => links.here().ok()?.identities.recall(bytes),
-            Way::Cluster(cluster) => cluster.identities.recall(bytes),
+            Route::Single(links) => links.here().ok()?.identities.recall(bytes),
+            Route::Cluster(cluster) => cluster.identities.recall(bytes),
         }
     }
 
     pub(super) fn remember(&self, bytes: &[u8], identity: &Arc<Identity>) {
         match self {
-            Way::Single(links) => {
+            Route::Single(links) => {
                 if let Ok(link) = links.here() {
                     link.identities.remember(bytes, identity);
                 }
             }
-            Way::Cluster(cluster) => cluster.identities.remember(bytes, identity),
+            Route::Cluster(cluster) => cluster.identities.remember(bytes, identity),
         }
     }
 
     /// A command for the slot of this key, in which its other keys must stand as well.
     pub(super) fn command(&self, key: &str, command: Cmd) -> Command {
         let slot = match self {
-            Way::Single(_) => 0,
-            Way::Cluster(_) => slot_of(key.as_bytes()),
+            Route::Single(_) => 0,
+            Route::Cluster(_) => slot_of(key.as_bytes()),
         };
         Command { slot, command }
     }
@@ -107,10 +107,10 @@ impl Way {
     ) -> Vec<Vec<T>> {
         let items = items.into_iter();
         match self {
-            Way::Single(_) => {
+            Route::Single(_) => {
                 Some(items.collect::<Vec<_>>()).into_iter().filter(|all| !all.is_empty()).collect()
             }
-            Way::Cluster(_) => {
+            Route::Cluster(_) => {
                 let mut by_slot: HashMap<u16, Vec<T>> = HashMap::new();
                 for item in items {
                     by_slot.entry(slot_of(key(&item).as_bytes())).or_default().push(item);
@@ -132,8 +132,8 @@ impl Way {
             return Vec::new();
         }
         let sent = match self {
-            Way::Cluster(cluster) => return cluster.send(&commands, deadline).await,
-            Way::Single(links) => {
+            Route::Cluster(cluster) => return cluster.send(&commands, deadline).await,
+            Route::Single(links) => {
                 let mut pipeline = Pipeline::with_capacity(number);
                 for command in commands {
                     pipeline.add_command(command.command);
