@@ -71,8 +71,8 @@ impl Config {
         Config::at(Location::Memory)
     }
 
-    /// Reads the environment: `FRAGKEYS_URL` (`redis://…`; unset, empty or `memory://` is
-    /// the embedded store) and `FRAGKEYS_PREFIX`.
+    /// Reads the environment: `FRAGKEYS_URL` (as for [`redis`](Self::redis); unset, empty or
+    /// `memory://` is the embedded store) and `FRAGKEYS_PREFIX`.
     ///
     /// # Errors
     ///

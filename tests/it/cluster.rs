@@ -1,10 +1,11 @@
 //! A real cluster of six nodes: keys that are spread over its masters, and what becomes of calls
 //! and bumps when masters and slots move.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use fragkeys::{Cache, Config, Outcome, Tag, observe, with_cache};
+use fragkeys::{Cache, Config, Outcome, Tag, observe, tagged_cache, with_cache};
 use fragkeys_tests::Cluster;
 
 use crate::support::{Source, eventually, row};
@@ -131,6 +132,35 @@ async fn a_batch_of_bumps_over_all_slots() {
         let tag = Tag::new("Row", id);
         assert_eq!(Some(cache.tag_version(&tag).await.unwrap()), second.version(&tag));
     }
+}
+
+#[tagged_cache(batch, tags = ["Item:<id>"], vary_on = [])]
+async fn items(runs: &AtomicU32, ids: &[u64]) -> HashMap<u64, u64> {
+    runs.fetch_add(1, Ordering::SeqCst);
+    ids.iter().map(|id| (*id, id * 2)).collect()
+}
+
+/// Elements whose tags and entries are all over the cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_calls_over_all_slots() {
+    let cluster = Cluster::start();
+    let cache = patient(&cluster).build().await.unwrap();
+    let other = patient(&cluster).build().await.unwrap();
+    let runs = AtomicU32::new(0);
+    let ids: Vec<u64> = (0..500).collect();
+    for (expected, outcome) in [(1, Outcome::Miss), (1, Outcome::Hit), (1, Outcome::Hit)] {
+        let (found, told) = with_cache(cache.clone(), observe(items(&runs, &ids))).await;
+        assert!(ids.iter().all(|id| found[id] == id * 2));
+        assert_eq!((runs.load(Ordering::SeqCst), told), (expected, Some(outcome)));
+    }
+    other.invalidate([Tag::new("Item", 7), Tag::new("Item", 77)]).await.unwrap();
+    let masters = &cluster.nodes[..3];
+    with_cache(cache.clone(), items(&runs, &ids)).await;
+    masters.iter().for_each(|master| master.reset_stats());
+    with_cache(cache.clone(), items(&runs, &ids)).await;
+    assert_eq!(runs.load(Ordering::SeqCst), 2);
+    let sets: u64 = masters.iter().map(|master| master.command_calls("set")).sum();
+    assert_eq!(sets, 0, "two were stored anew, and are found now");
 }
 
 /// A master that knows the scripts no more, or never did.

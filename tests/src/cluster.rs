@@ -9,6 +9,15 @@ use crate::wait::wait_until;
 const MASTERS: usize = 3;
 const SLOTS: usize = 16_384;
 
+const BASE: [[&str; 2]; 5] = [
+    ["--cluster-enabled", "yes"],
+    ["--cluster-node-timeout", "1000"],
+    // A replica takes over however long ago it last heard of its master.
+    ["--cluster-replica-validity-factor", "0"],
+    ["--cluster-allow-replica-migration", "no"],
+    ["--repl-diskless-sync-delay", "0"],
+];
+
 /// A real cluster of six nodes, which replaces a master that is away for a second. Nodes keep
 /// their index; which of them are masters changes.
 #[derive(Debug)]
@@ -35,16 +44,7 @@ impl Cluster {
     /// As [`Self::start`].
     #[must_use]
     pub fn start_with(args: &[&str]) -> Self {
-        let base = [
-            ["--cluster-enabled", "yes"],
-            ["--cluster-node-timeout", "1000"],
-            // A replica takes over however long ago it last heard of its master.
-            ["--cluster-replica-validity-factor", "0"],
-            ["--cluster-allow-replica-migration", "no"],
-            ["--repl-diskless-sync-delay", "0"],
-        ]
-        .concat();
-        let args = [&base, args].concat();
+        let args = [&BASE.concat(), args].concat();
         let begin = |_| RedisServer::begin(None, Some("--cluster-port"), &args);
         let cluster = Self { nodes: (0..2 * MASTERS).map(begin).collect() };
         cluster.join();
@@ -60,10 +60,7 @@ impl Cluster {
                 node.cli(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
             }
         }
-        for node in &self.nodes[1..] {
-            let (port, bus) = (node.port().to_string(), node.second_port().to_string());
-            self.nodes[0].cli(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
-        }
+        (1..self.nodes.len()).for_each(|index| self.meet(index));
         self.wait("all nodes to be known everywhere", |node| {
             let known = node.cli(&["CLUSTER", "NODES"]);
             known.lines().count() == 2 * MASTERS && !known.contains("handshake")
@@ -195,6 +192,29 @@ impl Cluster {
         for seen_by in (0..self.nodes.len()).filter(|index| self.nodes[*index].is_running()) {
             wait_until("the move to be known", || self.owner(slot, seen_by) == to);
         }
+    }
+
+    /// One more master, without slots, that all others know. Its index is the last one.
+    ///
+    /// # Panics
+    ///
+    /// When they don't within 10 seconds.
+    pub fn add_master(&mut self) -> usize {
+        self.nodes.push(RedisServer::begin(None, Some("--cluster-port"), &BASE.concat()));
+        let index = self.nodes.len() - 1;
+        self.meet(index);
+        let number = self.nodes.len();
+        self.wait("the new node to be known everywhere", |node| {
+            let known = node.cli(&["CLUSTER", "NODES"]);
+            known.lines().count() == number && !known.contains("handshake")
+        });
+        index
+    }
+
+    fn meet(&self, index: usize) {
+        let node = &self.nodes[index];
+        let (port, bus) = (node.port().to_string(), node.second_port().to_string());
+        self.nodes[0].cli(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
     }
 
     fn keys_in(&self, node: &RedisServer, slot: u16) -> Vec<Vec<u8>> {

@@ -42,6 +42,41 @@ async fn i2_a_slot_that_is_on_its_way() {
     assert_eq!(page.get::<i32>().await.unwrap(), None);
 }
 
+/// The first slot of a master that nobody knew before, half way and there; and back again.
+#[tokio::test(flavor = "multi_thread")]
+async fn i2_a_new_master_is_given_its_first_slot() {
+    let mut cluster = Cluster::start();
+    let cache = patient(&cluster).build().await.unwrap();
+    let other = patient(&cluster).build().await.unwrap();
+    assert!(read_twice(&cache).await);
+    let new = cluster.add_master();
+    let slot = cluster.slot("fragkeys:t:Row:2");
+    let old = cluster.owner(slot, 0);
+    let runtime = tokio::runtime::Handle::current();
+    let tag = Tag::new("Row", 2);
+    let bump_and_read = || {
+        runtime.block_on(async {
+            for _ in 0..20 {
+                other.invalidate([&tag]).await.unwrap();
+                assert!(!read(&cache, 2).await, "it was bumped");
+                assert!(read(&cache, 2).await);
+            }
+        });
+    };
+    tokio::task::block_in_place(|| {
+        cluster.move_slot(slot, new, bump_and_read);
+        bump_and_read();
+    });
+    let connections = cluster.nodes[new].cli(&["INFO", "stats"]);
+    let connections = connections.lines().find(|line| line.contains("total_connections_received"));
+    println!("new master: {}", connections.unwrap());
+    tokio::task::block_in_place(|| {
+        cluster.move_slot(slot, old, bump_and_read);
+        bump_and_read();
+    });
+    assert_eq!(cache.stats().faults, 0);
+}
+
 /// Readers and bumps go on while the slots of the tag, of the entry and of the whole cache move
 /// back and forth: every call is answered, every bump goes through, none is lost, and nobody
 /// reads what was bumped before it asked.

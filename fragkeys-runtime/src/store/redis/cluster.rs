@@ -170,7 +170,7 @@ impl Cluster {
         for errand in errands {
             let master = match &errand.asked_of {
                 None => map.owner(commands[errand.index].slot).cloned(),
-                Some(place) => Some(self.master_at(place, map)),
+                Some(place) => self.master_at(place, map),
             };
             let Some(master) = master else {
                 self.look_around();
@@ -185,10 +185,22 @@ impl Cluster {
         parcels
     }
 
-    fn master_at(&self, place: &Place, map: &SlotMap) -> Arc<Master> {
+    /// A master that a slot is on its way to; it may have none yet, and not be on the map.
+    fn master_at(&self, place: &Place, map: &SlotMap) -> Option<Arc<Master>> {
         let node = place.node();
-        let known = map.at(&node.address()).cloned();
-        known.unwrap_or_else(|| Master::new(node.clone(), self.operation_timeout))
+        let address = node.address();
+        let mut master = map.at(&address).cloned();
+        if master.is_none() {
+            self.map.rcu(|map| {
+                let map = map.as_ref()?;
+                Some(match map.at(&address) {
+                    Some(_) => map.clone(),
+                    None => Arc::new(map.with(node.clone(), self.operation_timeout)),
+                })
+            });
+            master = self.map.load().as_ref().and_then(|map| map.at(&address).cloned());
+        }
+        master.inspect(|master| master.expect())
     }
 
     /// A node says that another one has this slot.

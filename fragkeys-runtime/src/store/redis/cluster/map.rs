@@ -1,7 +1,8 @@
 //! Which master has which slot, as a node of the cluster tells it.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use redis::Value;
 
@@ -15,13 +16,30 @@ pub(super) struct Master {
     pub(super) node: Node,
     pub(super) address: String,
     pub(super) links: Links,
+    /// When it was last asked for what is on its way to it.
+    asked: Mutex<Option<Instant>>,
 }
+
+/// For so long a master is kept that has no slot: the first one may be on its way.
+const KEPT: Duration = Duration::from_secs(10);
+/// As large as clusters get; a server that lies does not get further.
+const MOST_MASTERS: usize = 1_000;
 
 impl Master {
     pub(super) fn new(node: Node, operation_timeout: Duration) -> Arc<Self> {
         let address = node.address();
         let links = Links::to(Server::direct(node.clone(), operation_timeout));
-        Arc::new(Master { node, address, links })
+        Arc::new(Master { node, address, links, asked: Mutex::default() })
+    }
+
+    /// A slot is on its way to it.
+    pub(super) fn expect(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn is_expected(&self) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.is_some_and(|asked| asked.elapsed() < KEPT)
     }
 }
 
@@ -59,6 +77,11 @@ impl SlotMap {
                 owners.fill(index);
             }
         }
+        for master in before.iter().flat_map(|before| &before.masters) {
+            if master.is_expected() && map.at(&master.address).is_none() {
+                map.masters.push(master.clone());
+            }
+        }
         map
     }
 
@@ -81,9 +104,19 @@ impl SlotMap {
         map
     }
 
+    /// The same, and this node with no slot.
+    pub(super) fn with(&self, node: Node, operation_timeout: Duration) -> Self {
+        let mut map = self.clone();
+        map.index_of(node, None, operation_timeout);
+        map
+    }
+
     fn index_of(&mut self, node: Node, before: Option<&SlotMap>, patience: Duration) -> u16 {
         let address = node.address();
         let found = self.masters.iter().position(|master| master.address == address);
+        if found.is_none() && self.masters.len() >= MOST_MASTERS {
+            return NOBODY;
+        }
         let index = found.unwrap_or_else(|| {
             let known = before.and_then(|before| before.at(&address)).cloned();
             self.masters.push(known.unwrap_or_else(|| Master::new(node, patience)));
@@ -94,9 +127,18 @@ impl SlotMap {
 
     /// Do both send every slot to the same place?
     pub(super) fn is_like(&self, other: &SlotMap) -> bool {
-        let addresses =
-            |map: &SlotMap| map.masters.iter().map(|m| m.address.clone()).collect::<Vec<_>>();
+        let addresses = |map: &SlotMap| -> Vec<String> {
+            map.masters.iter().map(|master| master.address.clone()).collect()
+        };
         self.owners == other.owners && addresses(self) == addresses(other)
+    }
+
+    /// Are the masters the same, whoever has which slot?
+    pub(super) fn has_masters_of(&self, other: &SlotMap) -> bool {
+        let addresses = |map: &SlotMap| -> HashSet<String> {
+            map.masters.iter().map(|master| master.address.clone()).collect()
+        };
+        addresses(self) == addresses(other)
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::{Pipeline, Value};
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
 
@@ -13,6 +12,7 @@ use super::{Cluster, Node};
 use crate::error::{Error, ErrorKind};
 use crate::log::{notice, warning};
 use crate::store::Deadline;
+use crate::store::redis::link::runtime;
 use crate::store::redis::server::LEAST_PATIENCE;
 
 /// From the beginning of one attempt to the next, at least.
@@ -64,6 +64,7 @@ impl Cluster {
         if let Some(map) = self.map.load_full() {
             return Ok(map);
         }
+        runtime()?;
         let mut finished = self.refresh.finished.subscribe();
         if self.look_around() {
             // In vain or not, the map tells.
@@ -77,7 +78,7 @@ impl Cluster {
 
     /// Asks for the map in the background, unless that was done just now. Is somebody at it?
     pub(in crate::store::redis) fn look_around(self: &Arc<Self>) -> bool {
-        let Ok(runtime) = Handle::try_current() else { return false };
+        let Ok(runtime) = runtime() else { return false };
         let pause = if self.map.load().is_some() { PAUSE } else { LONG_PAUSE };
         {
             let mut attempts = self.refresh.lock();
@@ -97,9 +98,11 @@ impl Cluster {
         match found {
             Ok(map) => {
                 let before = self.map.load_full();
-                if before.as_ref().is_none_or(|before| !before.is_like(&map)) {
+                if before.as_ref().is_none_or(|before| !before.has_masters_of(&map)) {
                     let number = map.masters.len();
                     notice!("the Redis cluster at {} has {number} masters", self.address);
+                }
+                if before.as_ref().is_none_or(|before| !before.is_like(&map)) {
                     self.map.store(Some(Arc::new(map)));
                 }
                 self.refresh.lock().error = None;
