@@ -31,6 +31,9 @@ mod site;
 mod stats;
 mod store;
 mod tag;
+#[cfg_attr(not(feature = "tls"), allow(dead_code, unreachable_pub))]
+mod tls;
+mod together;
 #[allow(missing_docs)] // public for generated code only
 mod value;
 mod version;
@@ -59,4 +62,6 @@ pub use model::{
 pub use outcome::{Outcome, observe};
 pub use stats::Stats;
 pub use tag::Tag;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 pub use version::{Bumped, Version};

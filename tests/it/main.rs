@@ -8,6 +8,7 @@
 
 mod attribute;
 mod batch;
+mod cluster;
 mod codecs;
 mod commit;
 mod config;
@@ -22,9 +23,12 @@ mod model;
 mod parity;
 mod round_trips;
 mod runtimes;
+mod sentinel;
 mod strangers;
 mod support;
 mod template;
 mod tidy;
+#[cfg(feature = "tls")]
+mod tls;
 mod tracking;
 mod ui;
