@@ -15,6 +15,7 @@ mod encode;
 mod entry;
 mod envelope;
 mod error;
+mod flight;
 mod fragmented_keys;
 mod global;
 mod key;
