@@ -22,6 +22,10 @@ use crate::store::Found;
 use crate::tag::Tag;
 use crate::value::{KeyPart, Ops, Plan, Reading, TagPart};
 
+mod miss;
+
+use miss::Miss;
+
 /// One call of an annotated function, as the macro puts it together.
 #[derive(Debug)]
 pub struct Call {
@@ -189,37 +193,18 @@ where
     F: FnOnce(&T) -> bool,
     B: Future<Output = R>,
 {
-    // Also if its scope has ended when the body has: it may have read what was rolled back.
-    let began_inside = commit::is_inside();
     let miss = match request {
         None => None,
-        Some(request) => match request.look_for_call(&plan.ops.reading, &report).await {
-            Ok(value) => return (plan.join)(value),
-            Err(place) => place.map(|(place, budget)| (request, place, budget)),
-        },
+        Some(request) => {
+            let ticket = request.cache.flights().ticket();
+            match request.look_for_call(&plan.ops.reading, &report).await {
+                Ok(value) => return (plan.join)(value),
+                Err(place) => place.map(|(place, budget)| Miss { request, place, budget, ticket }),
+            }
+        }
     };
-    // Awaited in this one place: a future takes the room of each place that awaits it.
-    let output = body.await;
-    let Some((request, place, mut budget)) = miss else { return output };
-    // Only the value is kept over the await below: an `Err` need not be `Send`.
-    let value = match (plan.split)(output) {
-        Ok(value) => value,
-        Err(output) => return output,
-    };
-    if !began_inside
-        && request.may_store()
-        && cache_if(&value)
-        && let Ok(entry) = request.seal(&place, &plan.ops, &value)
-    {
-        // Boxed, so that a hit does not carry the room for it around.
-        let outcome = match Box::pin(request.put(&place, entry, &mut budget)).await {
-            Ok(()) => Outcome::Miss,
-            Err(error) if error.kind() == ErrorKind::TooLarge => Outcome::NotStored,
-            Err(_) => Outcome::Bypass,
-        };
-        report.tell(outcome);
-    }
-    (plan.join)(value)
+    // Boxed, so that a hit does not carry the room for it around.
+    Box::pin(miss::answer(miss, plan, report, cache_if, body)).await
 }
 
 /// What a look found.
@@ -324,15 +309,19 @@ impl Request {
         ops: &Ops<T>,
         value: &T,
     ) -> Result<Vec<u8>, Unstorable> {
-        let sealed = encode_checked(ops, self.cache.format(), value).and_then(|payload| {
-            let entry = envelope::seal(&self.address(place), &payload, self.timeout);
-            let limit = self.cache.max_entry_bytes();
-            match entry {
-                Some(entry) if entry.len() <= limit => Ok(entry),
-                _ => Err(Unstorable::TooLarge { limit }),
-            }
-        });
+        let sealed = encode_checked(ops, self.cache.format(), value)
+            .and_then(|payload| self.seal_payload(place, &payload));
         sealed.inspect_err(|reason| self.refuse::<T>(reason))
+    }
+
+    /// The entry's bytes, if there are not too many.
+    fn seal_payload(&self, place: &Place, payload: &[u8]) -> Result<Vec<u8>, Unstorable> {
+        let entry = envelope::seal(&self.address(place), payload, self.timeout);
+        let limit = self.cache.max_entry_bytes();
+        match entry {
+            Some(entry) if entry.len() <= limit => Ok(entry),
+            _ => Err(Unstorable::TooLarge { limit }),
+        }
     }
 
     pub(crate) async fn put(

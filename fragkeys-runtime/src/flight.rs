@@ -12,11 +12,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::alarm::Alarm;
-use self::state::{Flight, Turn, Waiter};
+use self::state::Waiter;
+pub(crate) use self::state::{Flight, Flights, Role, Runner, Ticket, Turn};
 use crate::key::Place;
 
 mod alarm;
-pub(crate) mod state;
+mod state;
 
 /// What `state` is built upon; a model checker puts its own in this place.
 mod sync {

@@ -1,7 +1,12 @@
 //! The flights' state machine under a model checker: `src/flight/state.rs` itself, with shuttle's
 //! locks in the place of std's, each scenario under some thousand schedules. A waiter that hangs
 //! is a deadlock, which shuttle reports with the schedule that leads to it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -16,6 +21,7 @@ mod sync {
     pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 }
 
+#[allow(dead_code, reason = "what this does not use, the crate does")]
 #[path = "../src/flight/state.rs"]
 mod state;
 
@@ -23,10 +29,11 @@ use state::{Flights, Role, Runner, Turn};
 use sync::{AtomicU64, Mutex, Ordering};
 
 /// The version of the one tag.
-type Key = u64;
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key(u64);
 
 /// A row's value: which run gave it, and the version when that began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Answer {
     run: u64,
     began_at: u64,
@@ -75,9 +82,9 @@ impl World {
     async fn answer(&self, end: End, impatience: usize) -> Answer {
         loop {
             let ticket = self.flights.ticket();
-            let version = self.version.load(Ordering::SeqCst);
+            let version = Key(self.version.load(Ordering::SeqCst));
             yield_now().await;
-            let found = self.store.lock().unwrap().get(&version).copied();
+            let found = self.store.lock().unwrap().get(&version).cloned();
             if let Some(answer) = found {
                 return answer;
             }
@@ -120,13 +127,13 @@ impl World {
             End::Unstorable => runner.disband(),
             End::Refused => {
                 if runner.is_awaited() {
-                    runner.share(answer, false);
+                    runner.share(answer.clone(), false);
                 }
             }
             End::Stored => {
-                runner.share(answer, true);
+                runner.share(answer.clone(), true);
                 yield_now().await;
-                self.store.lock().unwrap().insert(version, answer);
+                self.store.lock().unwrap().insert(version, answer.clone());
                 yield_now().await;
             }
         }

@@ -329,10 +329,13 @@ impl Drop for Waiter {
 }
 
 #[cfg(test)]
+#[allow(dead_code, reason = "for the model checker")]
 impl Flights {
     /// How many flights are on the board.
     pub(crate) fn len(&self) -> usize {
-        let lock = |shard: &Mutex<Shard>| shard.lock().unwrap_or_else(PoisonError::into_inner).flights.len();
+        let lock = |shard: &Mutex<Shard>| {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).flights.len()
+        };
         self.shards.iter().map(lock).sum()
     }
 }

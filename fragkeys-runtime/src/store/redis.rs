@@ -98,7 +98,11 @@ impl RedisStore {
     }
 
     /// Runs scripts in one round trip: a text for each tag, with the tag's index.
-    async fn run(&self, jobs: &[Job<'_>], deadline: Deadline) -> Result<Vec<(usize, Bytes)>, Error> {
+    async fn run(
+        &self,
+        jobs: &[Job<'_>],
+        deadline: Deadline,
+    ) -> Result<Vec<(usize, Bytes)>, Error> {
         if jobs.is_empty() {
             return Ok(Vec::new());
         }

@@ -11,8 +11,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Notify;
 
-use super::beat::Beat;
 use super::Failure;
+use super::beat::Beat;
 use crate::error::{Error, ErrorKind};
 use crate::store::Deadline;
 use crate::store::redis::cell::Cells;
@@ -55,7 +55,9 @@ impl Live {
     ) -> Self {
         const SHORTEST_BEAT: Duration = Duration::from_millis(1);
         const LONGEST_BEAT: Duration = Duration::from_millis(25);
-        let beat = Beat::new((server.operation_timeout / Deadline::LOOKS).clamp(SHORTEST_BEAT, LONGEST_BEAT));
+        let beat = Beat::new(
+            (server.operation_timeout / Deadline::LOOKS).clamp(SHORTEST_BEAT, LONGEST_BEAT),
+        );
         tokio::spawn(beat.clone().keep());
         Live {
             connection,
