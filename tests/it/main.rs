@@ -13,6 +13,7 @@ mod config;
 mod contract;
 mod examples;
 mod faults;
+mod flight;
 mod foreign;
 mod interop;
 mod invariants;
