@@ -145,7 +145,8 @@ impl Entry {
             Some(place) => place,
             None => self.place(&mut budget).await?,
         };
-        let entry = request.seal(&place, &ops, value)?;
+        let payload = request.encode(&ops, value)?;
+        let entry = request.seal::<T>(&place, &payload)?;
         request.put(&place, entry, &mut budget).await
     }
 
@@ -204,7 +205,11 @@ impl Entry {
         Fut: Future<Output = R>,
     {
         let report = Report::claim();
-        let request = self.request(&plan.ops.reading).that_can_hold(&plan.ops.reading, &report);
+        let request = self.request(&plan.ops.reading).that_can_hold(
+            &plan.ops.reading,
+            plan.ops.reading.shape(),
+            &report,
+        );
         answer(request, plan, report, |_| true, async move { make().await }).await
     }
 

@@ -55,6 +55,8 @@ pub(crate) struct Instance {
     id: TypeId,
     /// Stands for all that does not change from call to call.
     pub(crate) fingerprint: u128,
+    /// Of what is stored; part of the fingerprint.
+    pub(crate) shape: Shape,
     /// For keys and messages: the path without generic arguments, or `key_name`.
     pub(crate) name: Arc<str>,
     /// Why this one is not cached: another has the same identity.
@@ -97,14 +99,15 @@ impl Site {
         append_texts(self.version.as_slice(), &mut bytes);
         append_texts(self.vary_on, &mut bytes);
         append_texts(self.tags, &mut bytes);
-        bytes.extend_from_slice(&remembered(shape_of).fingerprint.to_le_bytes());
+        let shape = remembered(shape_of);
+        bytes.extend_from_slice(&shape.fingerprint.to_le_bytes());
         let fingerprint = xxh3_128(&bytes);
         let name = match self.key_name {
             Some(name) => name.into(),
             None => without_generic_arguments(path_of_function).into(),
         };
         let twin = self.twin(path.id, fingerprint);
-        Instance { id: path.id, fingerprint, name, twin }
+        Instance { id: path.id, fingerprint, shape, name, twin }
     }
 
     /// Another function with this identity: two of one path (inside of two blocks of one

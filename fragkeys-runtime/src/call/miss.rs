@@ -3,9 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::{Looked, Request, encode_checked};
+use super::request::{Looked, Request};
 use crate::cache::Budget;
 use crate::commit;
 use crate::error::{Error, ErrorKind};
@@ -35,7 +33,7 @@ enum Part<T> {
 
 /// The answer of a call whose entry was not found. Without a miss, the cache could not be used:
 /// the body's answer it is.
-pub(super) async fn answer<R, T, F, B>(
+pub(super) async fn run<R, T, F, B>(
     miss: Option<Miss>,
     plan: Plan<R, T>,
     report: Report,
@@ -139,15 +137,9 @@ impl Miss {
         if !may_store && !runner.as_ref().is_some_and(Runner::is_awaited) {
             return None;
         }
-        let payload = match encode_checked(ops, request.cache.format(), value) {
-            Ok(payload) => Bytes::from(payload),
-            Err(reason) => {
-                runner.into_iter().for_each(Runner::disband);
-                if may_store {
-                    request.refuse::<T>(&reason);
-                }
-                return None;
-            }
+        let Ok(payload) = request.encode(ops, value) else {
+            runner.into_iter().for_each(Runner::disband);
+            return None;
         };
         // They need not wait for the store. The runner is kept until it has it: who comes
         // meanwhile does not find it there yet.
@@ -157,13 +149,7 @@ impl Miss {
         if !may_store {
             return None;
         }
-        let entry = match request.seal_payload(&self.place, &payload) {
-            Ok(entry) => entry,
-            Err(reason) => {
-                request.refuse::<T>(&reason);
-                return None;
-            }
-        };
+        let entry = request.seal::<T>(&self.place, &payload).ok()?;
         Some(match request.put(&self.place, entry, &mut self.budget).await {
             Ok(()) => Outcome::Miss,
             Err(error) if error.kind() == ErrorKind::TooLarge => Outcome::NotStored,

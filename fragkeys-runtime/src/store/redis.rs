@@ -239,15 +239,21 @@ impl Store for RedisStore {
         deadline: Deadline,
     ) -> Result<Found, Error> {
         let link = self.links.here()?;
-        let live = link.live(deadline).await?;
-        match self.look_through(&live, identity, lifetime, deadline).await {
-            Err(Failure::Lost(_)) => {
-                let live = link.live(deadline).await?;
-                // Boxed, so that a hit does not carry the room for it around.
-                Ok(Box::pin(self.look_through(&live, identity, lifetime, deadline)).await?)
+        if let Some(live) = link.live_now()
+            && let Some(cells) = &live.cells
+            && let Some(ready) = self.ready(cells, identity)
+        {
+            match live.ask_one(&ready.get, deadline).await {
+                // A version that has moved since may have done so before the entry was read.
+                Ok(reply) if ready.is_current(cells) => {
+                    return Ok(Found { place: ready.place.clone(), entry: read_entry(reply)? });
+                }
+                Ok(_) | Err(Failure::Lost(_)) => {}
+                Err(Failure::Other(error)) => return Err(error),
             }
-            found => Ok(found?),
         }
+        // Boxed, so that a hit does not carry the room for it around.
+        Box::pin(self.look_anew(&link, identity, lifetime, deadline)).await
     }
 
     async fn versions(

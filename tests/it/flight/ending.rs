@@ -55,7 +55,7 @@ async fn i8_who_waits_takes_over_from_who_is_dropped(cache: Cache) {
         assert_eq!(third.await.unwrap().id, id);
         assert!(source.runs() <= 2, "{} runs", source.runs());
     }
-    assert!(id > 3, "it ended after {id} polls");
+    assert!(id >= 3, "it ended after {id} polls");
 }
 
 /// I8, for those who wait: whoever of them is dropped, and when.

@@ -6,36 +6,34 @@ use std::time::Duration;
 use redis::{Cmd, Pipeline, Value};
 
 use super::cell::{Cell, Cells};
-use super::link::{Failure, Live};
+use super::link::{Failure, Link, Live};
 use super::{RedisStore, read_entry, read_versions};
+use crate::error::Error;
 use crate::key::{Identity, Place};
 use crate::store::{Deadline, Found};
 use crate::version::Version;
 
 impl RedisStore {
-    /// A look through one connection: what its cells know is true of no other.
-    pub(super) async fn look_through(
+    /// A look that asks for the versions as well; on another connection if the first is lost.
+    pub(super) async fn look_anew(
         &self,
-        live: &Live,
+        link: &Link,
         identity: &Identity,
         lifetime: Duration,
         deadline: Deadline,
-    ) -> Result<Found, Failure> {
-        if let Some(cells) = &live.cells
-            && let Some(ready) = self.ready(cells, identity)
-        {
-            let entry = read_entry(live.ask_one(&ready.get, deadline).await?)?;
-            // A version that has moved since may have done so before the entry was read.
-            if ready.is_current(cells) {
-                return Ok(Found { place: ready.place.clone(), entry });
+    ) -> Result<Found, Error> {
+        let live = link.live(deadline).await?;
+        match self.look_through(&live, identity, lifetime, deadline).await {
+            Err(Failure::Lost(_)) => {
+                let live = link.live(deadline).await?;
+                Ok(self.look_through(&live, identity, lifetime, deadline).await?)
             }
+            found => Ok(found?),
         }
-        // Boxed, so that a hit does not carry the room for it around.
-        Box::pin(self.look_anew(live, identity, lifetime, deadline)).await
     }
 
     /// The look that is ready for this identity, or can be made so; `None` if a version is unknown.
-    fn ready(&self, cells: &Arc<Cells>, identity: &Identity) -> Option<Arc<Ready>> {
+    pub(super) fn ready(&self, cells: &Arc<Cells>, identity: &Identity) -> Option<Arc<Ready>> {
         let last = identity.ready.load_full();
         if let Some(ready) = last.filter(|ready| ready.is_current(cells)) {
             return Some(ready);
@@ -45,9 +43,9 @@ impl RedisStore {
         Some(ready)
     }
 
-    /// A look that asks for the versions, and in the same round trip for the entry under those
-    /// that Redis told last.
-    async fn look_anew(
+    /// Asks for the versions, and in the same round trip for the entry under those that Redis
+    /// told last. Through one connection: what its cells know is true of no other.
+    async fn look_through(
         &self,
         live: &Live,
         identity: &Identity,
@@ -100,8 +98,8 @@ impl RedisStore {
 /// A look that is ready to be sent: the command, and the versions that it is right for.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    place: Arc<Place>,
-    get: Cmd,
+    pub(super) place: Arc<Place>,
+    pub(super) get: Cmd,
     versions: Vec<(Arc<Cell>, Version)>,
     /// The cells of the connection that it is right for.
     cells: Weak<Cells>,
@@ -125,7 +123,7 @@ impl Ready {
     }
 
     /// Are these the cells that it was made from, and are its versions still in them?
-    fn is_current(&self, cells: &Arc<Cells>) -> bool {
+    pub(super) fn is_current(&self, cells: &Arc<Cells>) -> bool {
         std::ptr::eq(self.cells.as_ptr(), Arc::as_ptr(cells))
             && self.versions.iter().all(|(cell, version)| cell.version() == Some(*version))
     }

@@ -1,0 +1,71 @@
+//! The answer to a call: from the cache, or by running the body.
+
+use std::sync::Arc;
+
+use super::miss::{Miss, run};
+use super::problem::{Problem, warn_once};
+use super::request::{Looked, Request};
+use crate::cache::Budget;
+use crate::error::ErrorKind;
+use crate::key::Place;
+use crate::outcome::{Outcome, Report};
+use crate::value::{Plan, Reading};
+
+/// Answers from the cache or by running the body, whose value is then stored under the
+/// versions that were read before it began (I1). Without a request, the body's answer it is.
+pub(crate) async fn answer<R, T, F, B>(
+    request: Option<Request>,
+    plan: Plan<R, T>,
+    report: Report,
+    cache_if: F,
+    body: B,
+) -> R
+where
+    F: FnOnce(&T) -> bool,
+    B: Future<Output = R>,
+{
+    let miss = match request {
+        None => None,
+        Some(request) => {
+            let ticket = request.cache.flights().ticket();
+            match request.look_for_call(&plan.ops.reading, &report).await {
+                Ok(value) => return (plan.join)(value),
+                Err(place) => place.map(|(place, budget)| Miss { request, place, budget, ticket }),
+            }
+        }
+    };
+    // Boxed, so that a hit does not carry the room for it around.
+    Box::pin(run(miss, plan, report, cache_if, body)).await
+}
+
+impl Request {
+    /// The value; or where to store one, and what time is left for it, unless that is in vain.
+    async fn look_for_call<T>(
+        &self,
+        reading: &Reading<T>,
+        report: &Report,
+    ) -> Result<T, Option<(Arc<Place>, Budget)>> {
+        let counters = self.cache.counters();
+        let mut budget = self.cache.budget();
+        match self.look(reading, &mut budget).await {
+            Ok(Looked { value: Some(value), .. }) => {
+                counters.hits.add();
+                report.tell(Outcome::Hit);
+                Ok(value)
+            }
+            Ok(Looked { value: None, place }) => {
+                counters.misses.add();
+                report.tell(Outcome::NotStored);
+                Err(Some((place, budget)))
+            }
+            Err(error) => {
+                if error.kind() == ErrorKind::Tag {
+                    warn_once(&self.name, Problem::NoVersion, || error.to_string());
+                }
+                counters.bypassed.add();
+                report.tell(Outcome::Bypass);
+                Err(None)
+            }
+        }
+    }
+}

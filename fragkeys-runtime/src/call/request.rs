@@ -1,0 +1,152 @@
+//! What a call asks of its cache: to look for its entry, and to store one.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::problem::{Problem, Unstorable, warn_once};
+use crate::cache::{Budget, Cache};
+use crate::codec::Format;
+use crate::commit;
+use crate::config::SHORTEST_TIMEOUT;
+use crate::envelope;
+use crate::error::{Error, ErrorKind};
+use crate::key::{Identity, Place};
+use crate::outcome::{Outcome, Report};
+use crate::shape::Shape;
+use crate::store::Found;
+use crate::value::{Ops, Reading};
+
+/// What to look for, and how long to keep what is stored instead.
+pub(crate) struct Request {
+    pub(crate) cache: Cache,
+    pub(crate) identity: Arc<Identity>,
+    /// Must also match for an entry to be read, but is not part of its key.
+    pub(crate) sealed_with: Vec<u8>,
+    pub(crate) timeout: Duration,
+    /// The function or entry, for messages.
+    pub(crate) name: Arc<str>,
+}
+
+/// What a look found.
+pub(crate) struct Looked<T> {
+    pub(crate) value: Option<T>,
+    /// Where a value belongs under the versions of the look.
+    pub(crate) place: Arc<Place>,
+}
+
+impl Request {
+    pub(crate) async fn look<T>(
+        &self,
+        reading: &Reading<T>,
+        budget: &mut Budget,
+    ) -> Result<Looked<T>, Error> {
+        if commit::holds_any(&self.cache, &self.identity.tags) {
+            return Err(Error::new(
+                ErrorKind::Held,
+                "a bump of one of its tags waits for the commit",
+            ));
+        }
+        let Found { place, entry } = self.cache.look(&self.identity, self.timeout, budget).await?;
+        let value = entry.and_then(|entry| self.open(&place, reading, &entry));
+        Ok(Looked { value, place })
+    }
+
+    /// The value of an entry that is this call's and can be read.
+    fn open<T>(&self, place: &Place, reading: &Reading<T>, entry: &[u8]) -> Option<T> {
+        let payload = envelope::open(entry, &self.address(place));
+        let value = payload.map(|payload| (reading.decode)(self.cache.format(), payload));
+        if let Some(Ok(value)) = value {
+            return Some(value);
+        }
+        self.cache.counters().rejected.add();
+        if let Some(Err(error)) = value {
+            warn_once(&self.name, Problem::Undecodable, || {
+                format!("an entry cannot be decoded: {error}; the function runs instead")
+            });
+        }
+        None
+    }
+
+    /// What an entry at this place must have been sealed for.
+    fn address<'a>(&self, place: &'a Place) -> Cow<'a, [u8]> {
+        if self.sealed_with.is_empty() {
+            return Cow::Borrowed(&place.address);
+        }
+        Cow::Owned([&place.address[..], &self.sealed_with].concat())
+    }
+
+    /// Would what is stored be read by somebody, and may it? What a transaction sees may not.
+    pub(crate) fn may_store(&self) -> bool {
+        self.timeout >= SHORTEST_TIMEOUT && !commit::is_inside()
+    }
+
+    /// This request, if the codec can read values of the type at all. If not, a look would
+    /// be in vain.
+    pub(crate) fn that_can_hold<T>(
+        self,
+        reading: &Reading<T>,
+        shape: Shape,
+        report: &Report,
+    ) -> Option<Self> {
+        if !shape.self_describing_only || (reading.is_self_describing)(self.cache.format()) {
+            return Some(self);
+        }
+        self.refuse::<T>(&Unstorable::NotForCodec);
+        report.tell(Outcome::NotStored);
+        None
+    }
+
+    /// The bytes of a value, if it can be stored and read back.
+    pub(crate) fn encode<T>(&self, ops: &Ops<T>, value: &T) -> Result<Bytes, Unstorable> {
+        let payload = encode_checked(ops, self.cache.format(), value);
+        payload.map(Bytes::from).inspect_err(|reason| self.refuse::<T>(reason))
+    }
+
+    /// The entry's bytes, if they are not too many.
+    pub(crate) fn seal<T>(&self, place: &Place, payload: &[u8]) -> Result<Vec<u8>, Unstorable> {
+        let limit = self.cache.max_entry_bytes();
+        let entry = envelope::seal(&self.address(place), payload, self.timeout);
+        let sealed = entry.filter(|entry| entry.len() <= limit);
+        sealed.ok_or(Unstorable::TooLarge { limit }).inspect_err(|reason| self.refuse::<T>(reason))
+    }
+
+    pub(crate) async fn put(
+        &self,
+        place: &Place,
+        entry: Vec<u8>,
+        budget: &mut Budget,
+    ) -> Result<(), Error> {
+        let stored = self.cache.put(&self.identity, place, entry, self.timeout, budget).await;
+        if let Err(error) = &stored
+            && error.kind() == ErrorKind::TooLarge
+        {
+            warn_once(&self.name, Problem::Unstorable, || error.to_string());
+        }
+        stored
+    }
+
+    fn refuse<T>(&self, reason: &Unstorable) {
+        self.cache.counters().unstorable.add();
+        warn_once(&self.name, Problem::Unstorable, || {
+            format!("a value of type `{}` is not stored: {reason}", std::any::type_name::<T>())
+        });
+    }
+}
+
+/// The bytes of a value that will be read back as the same value.
+///
+/// A codec refuses what it is known to read back as something else. What is not known is
+/// found by reading back: a field that is only written, or only read, shifts all behind it,
+/// and the bytes of what is read then have another length. (Not other bytes: a `HashMap`'s
+/// order is not its own.)
+fn encode_checked<T>(ops: &Ops<T>, format: Format, value: &T) -> Result<Vec<u8>, Unstorable> {
+    let payload = (ops.encode)(format, value).map_err(Unstorable::CodecRefused)?;
+    let back = (ops.reading.decode)(format, &payload).map_err(Unstorable::NotReadBack)?;
+    match (ops.encode)(format, &back) {
+        Ok(again) if again.len() == payload.len() => Ok(payload),
+        _ => Err(Unstorable::ReadBackOtherwise),
+    }
+}
