@@ -5,6 +5,7 @@
 //! versions and entries, `envelope` and `codec` turn values into bytes and back.
 #![warn(missing_docs)]
 
+mod around;
 mod cache;
 #[allow(missing_docs)] // public for generated code only
 mod call;
@@ -37,6 +38,7 @@ mod version;
 #[doc(hidden)]
 pub mod private;
 
+pub use around::{bypass, evict, key_of, peek, refresh};
 pub use cache::Cache;
 #[cfg(feature = "json")]
 pub use codec::Json;

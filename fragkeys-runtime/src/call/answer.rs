@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::miss::{Miss, run};
+use super::ordered::follow;
 use super::problem::{Problem, warn_once};
 use super::request::{Looked, Request};
+use crate::around::Order;
 use crate::cache::Budget;
 use crate::error::ErrorKind;
 use crate::key::Place;
@@ -17,6 +19,7 @@ pub(crate) async fn answer<R, T, F, B>(
     request: Option<Request>,
     plan: Plan<R, T>,
     report: Report,
+    order: Option<Arc<Order>>,
     cache_if: F,
     body: B,
 ) -> R
@@ -24,13 +27,22 @@ where
     F: FnOnce(&T) -> bool,
     B: Future<Output = R>,
 {
+    if let Some(order) = order {
+        return Box::pin(follow(order, request, plan, report, cache_if, body)).await;
+    }
     let miss = match request {
         None => None,
         Some(request) => {
             let ticket = request.cache.flights().ticket();
             match request.look_for_call(&plan.ops.reading, &report).await {
                 Ok(value) => return (plan.join)(value),
-                Err(place) => place.map(|(place, budget)| Miss { request, place, budget, ticket }),
+                Err(place) => place.map(|(place, budget)| Miss {
+                    request,
+                    place,
+                    budget,
+                    ticket,
+                    is_anew: false,
+                }),
             }
         }
     };

@@ -7,7 +7,7 @@ use super::request::{Looked, Request};
 use crate::cache::Budget;
 use crate::commit;
 use crate::error::{Error, ErrorKind};
-use crate::flight::{self, Answer, Key, Role, Runner, Ticket, Turn};
+use crate::flight::{self, Answer, Role, Runner, Ticket, Turn};
 use crate::key::Place;
 use crate::outcome::{Outcome, Report};
 use crate::value::{Ops, Plan, Reading};
@@ -21,6 +21,8 @@ pub(super) struct Miss {
     pub(super) budget: Budget,
     /// From before the look.
     pub(super) ticket: Ticket,
+    /// Whatever is cached or under way, this call runs.
+    pub(super) is_anew: bool,
 }
 
 /// What there is to do.
@@ -69,7 +71,8 @@ where
             return output;
         }
     };
-    let may_store = !began_inside && miss.request.may_store() && cache_if(&value);
+    let is_outdated = runner.as_ref().is_some_and(Runner::is_outdated);
+    let may_store = !began_inside && !is_outdated && miss.request.may_store() && cache_if(&value);
     if let Some(outcome) = miss.keep(&plan.ops, &value, may_store, runner).await {
         report.tell(outcome);
     }
@@ -85,9 +88,11 @@ impl Miss {
         if !self.request.may_store() || cache.flight_wait().is_zero() {
             return Part::Run(None);
         }
+        if self.is_anew {
+            return Part::Run(cache.flights().begin_anew(&self.request.flight_key(&self.place)));
+        }
         for _ in 0..MOST_LOOKS {
-            let key =
-                Key { place: self.place.clone(), sealed_with: self.request.sealed_with.clone() };
+            let key = self.request.flight_key(&self.place);
             let turn = match cache.flights().join(&key, self.ticket, flight::is_led_here) {
                 Role::Run(runner) => Some(Turn::Run(runner)),
                 Role::Share(answer) => Some(Turn::Share(answer)),

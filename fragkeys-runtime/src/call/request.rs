@@ -13,6 +13,7 @@ use crate::commit;
 use crate::config::SHORTEST_TIMEOUT;
 use crate::envelope;
 use crate::error::{Error, ErrorKind};
+use crate::flight::Key;
 use crate::key::{Identity, Place};
 use crate::outcome::{Outcome, Report};
 use crate::shape::Shape;
@@ -76,6 +77,16 @@ impl Request {
             return Cow::Borrowed(&place.address);
         }
         Cow::Owned([&place.address[..], &self.sealed_with].concat())
+    }
+
+    /// Where its entry stands under the present versions.
+    pub(crate) async fn place(&self, budget: &mut Budget) -> Result<Arc<Place>, Error> {
+        Ok(self.cache.look(&self.identity, self.timeout, budget).await?.place)
+    }
+
+    /// Who else would ask for this entry, and could use what is sealed for it.
+    pub(crate) fn flight_key(&self, place: &Arc<Place>) -> Key {
+        Key { place: place.clone(), sealed_with: self.sealed_with.clone() }
     }
 
     /// Would what is stored be read by somebody, and may it? What a transaction sees may not.

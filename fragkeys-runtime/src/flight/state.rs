@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
@@ -46,6 +46,10 @@ struct State {
     answer: Option<Answer>,
     /// Its runs have nothing to share, so nobody waits for them.
     is_open: bool,
+    /// What it gives is older than what was stored, or dropped, since.
+    is_outdated: bool,
+    /// Flights of the same key that it took the place of.
+    older: Vec<Weak<Flight>>,
 }
 
 /// What had been stored when a call began to look.
@@ -150,6 +154,38 @@ impl Flights {
         role
     }
 
+    /// A flight for a run that must begin now, whoever runs already. Those who come from now on
+    /// share it. What is under way is not stored any more once this is.
+    pub(crate) fn begin_anew(self: &Arc<Self>, key: &Key) -> Option<Runner> {
+        let hash = self.hasher.hash_one(key);
+        let flight = Arc::new(Flight::begin());
+        let mut shard = self.shard(hash)?;
+        let replaced = shard.flights.insert(key.clone(), flight.clone());
+        if let Some(replaced) = &replaced {
+            let mut older = replaced.lock().older.clone();
+            older.retain(|flight| flight.strong_count() > 0);
+            older.push(Arc::downgrade(replaced));
+            flight.lock().older = older;
+        }
+        drop(shard);
+        drop(replaced);
+        Some(Runner::new(Seat { flights: self.clone(), key: key.clone(), hash, flight }))
+    }
+
+    /// What is under way for this key is not stored any more, and who comes from now on does not
+    /// share it.
+    pub(crate) fn forget(&self, key: &Key) {
+        let hash = self.hasher.hash_one(key);
+        let Some(mut shard) = self.shard(hash) else { return };
+        let removed = shard.flights.remove_entry(key);
+        drop(shard);
+        if let Some((_, flight)) = &removed {
+            let older = std::mem::take(&mut flight.lock().older);
+            flight.lock().is_outdated = true;
+            outdate(older);
+        }
+    }
+
     /// The shard of a hash. There always is one.
     fn shard(&self, hash: u64) -> Option<MutexGuard<'_, Shard>> {
         let index = usize::try_from(hash % self.shards.len() as u64).ok()?;
@@ -190,11 +226,20 @@ impl Flight {
             next_waiter: 0,
             answer: None,
             is_open: false,
+            is_outdated: false,
+            older: Vec::new(),
         }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What these flights give is not stored any more.
+fn outdate(flights: Vec<Weak<Flight>>) {
+    for flight in flights.iter().filter_map(Weak::upgrade) {
+        flight.lock().is_outdated = true;
     }
 }
 
@@ -229,6 +274,11 @@ impl Runner {
         !self.seat.flight.lock().waiting.is_empty()
     }
 
+    /// May what it gives be stored?
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.seat.flight.lock().is_outdated
+    }
+
     /// Gives an answer to all who wait; and, if it is going to be stored, to all who come until
     /// that is done and this is dropped.
     pub(crate) fn share(&mut self, answer: Answer, is_storing: bool) {
@@ -241,7 +291,9 @@ impl Runner {
         state.answer.get_or_insert(answer);
         // They stay written down: who is not, was let in.
         let wakers: Vec<Waker> = state.waiting.values_mut().filter_map(Option::take).collect();
+        let older = if is_storing { std::mem::take(&mut state.older) } else { Vec::new() };
         drop(state);
+        outdate(older);
         drop(removed);
         wakers.into_iter().for_each(Waker::wake);
     }
