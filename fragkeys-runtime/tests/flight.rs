@@ -116,6 +116,28 @@ impl World {
         }
     }
 
+    async fn refresh(&self, end: End) -> Answer {
+        let version = Key(self.version.load(Ordering::SeqCst));
+        yield_now().await;
+        let runner = self.flights.begin_anew(&version);
+        self.run(version, runner, end).await
+    }
+
+    /// Gives the number of the runs that had begun by then.
+    async fn evict(&self) -> u64 {
+        let version = Key(self.version.load(Ordering::SeqCst));
+        yield_now().await;
+        let runs = self.runs();
+        self.flights.forget(&version);
+        yield_now().await;
+        self.store.lock().unwrap().remove(&version);
+        runs
+    }
+
+    fn stored(&self) -> Option<Answer> {
+        self.store.lock().unwrap().values().next().cloned()
+    }
+
     async fn run(&self, version: Key, runner: Option<Runner>, end: End) -> Answer {
         let began_at = self.version.load(Ordering::SeqCst);
         let run = self.runs.fetch_add(1, Ordering::SeqCst);
@@ -130,11 +152,15 @@ impl World {
                     runner.share(answer.clone(), false);
                 }
             }
+            End::Stored if runner.is_outdated() => runner.share(answer.clone(), false),
             End::Stored => {
                 runner.share(answer.clone(), true);
                 yield_now().await;
-                self.store.lock().unwrap().insert(version, answer.clone());
+                self.store.lock().unwrap().insert(version.clone(), answer.clone());
                 yield_now().await;
+                if runner.is_outdated() {
+                    self.store.lock().unwrap().remove(&version);
+                }
             }
         }
         answer
@@ -149,8 +175,8 @@ impl World {
 fn checked(scenario: impl Fn() + Send + Sync + 'static) {
     let scenario = Arc::new(scenario);
     let again = scenario.clone();
-    shuttle::check_random(move || scenario(), 2_000);
-    shuttle::check_pct(move || again(), 2_000, 3);
+    shuttle::check_random(move || scenario(), 1_000);
+    shuttle::check_pct(move || again(), 1_000, 3);
 }
 
 /// Callers at once, each by an end; their answers.
@@ -289,6 +315,57 @@ fn a_waiter_may_run_before_its_turn() {
         for call in impatient {
             block_on(call).unwrap();
         }
+        world.check_board();
+    });
+}
+
+/// What was refreshed is not replaced by what began to run before.
+#[test]
+fn a_refresh_is_not_overwritten_by_older_runs() {
+    checked(|| {
+        let world = World::new();
+        let refresh = {
+            let world = world.clone();
+            spawn(async move { world.refresh(End::Stored).await })
+        };
+        all(&world, &[End::Stored; 3]);
+        let refreshed = block_on(refresh).unwrap();
+        let stored = world.stored();
+        assert!(stored.is_none_or(|stored| stored.run >= refreshed.run));
+        world.check_board();
+    });
+}
+
+/// Whatever becomes of refreshes, all are answered.
+#[test]
+fn refreshes_that_meet_leave_nobody_waiting() {
+    checked(|| {
+        let world = World::new();
+        let refreshes = [End::Stored, End::Err, End::Refused].map(|end| {
+            let world = world.clone();
+            spawn(async move { world.refresh(end).await })
+        });
+        all(&world, &[End::Stored; 2]);
+        for refresh in refreshes {
+            block_on(refresh).unwrap();
+        }
+        world.check_board();
+    });
+}
+
+/// What was evicted does not come back from a run that began before.
+#[test]
+fn an_eviction_is_not_undone_by_older_runs() {
+    checked(|| {
+        let world = World::new();
+        let evict = {
+            let world = world.clone();
+            spawn(async move { world.evict().await })
+        };
+        all(&world, &[End::Stored; 2]);
+        let begun_before = block_on(evict).unwrap();
+        let stored = world.stored();
+        assert!(stored.is_none_or(|stored| stored.run >= begun_before));
         world.check_board();
     });
 }

@@ -155,7 +155,13 @@ impl Miss {
             return None;
         }
         let entry = request.seal::<T>(&self.place, &payload).ok()?;
-        Some(match request.put(&self.place, entry, &mut self.budget).await {
+        let stored = request.put(&self.place, entry, &mut self.budget).await;
+        // Refreshed or evicted meanwhile, and perhaps stored behind that: a miss is better.
+        if runner.is_some_and(|runner| runner.is_outdated()) {
+            let _ = request.cache.remove(&self.place, &mut self.budget).await;
+            return Some(Outcome::NotStored);
+        }
+        Some(match stored {
             Ok(()) => Outcome::Miss,
             Err(error) if error.kind() == ErrorKind::TooLarge => Outcome::NotStored,
             Err(_) => Outcome::Bypass,
