@@ -18,59 +18,63 @@ use crate::support::eventually;
 
 /// A value that cannot be cloned: each caller decodes one of its own.
 #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-struct Value {
-    id: u64,
-    run: usize,
+pub(crate) struct Value {
+    pub(crate) id: u64,
+    pub(crate) run: usize,
 }
 
 /// A source whose runs wait until they are let go.
-struct Source {
+pub(crate) struct Source {
     runs: AtomicUsize,
     may_return: Semaphore,
 }
 
 impl Source {
-    fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Source { runs: AtomicUsize::new(0), may_return: Semaphore::new(0) })
     }
 
-    fn open() -> Arc<Self> {
+    pub(crate) fn open() -> Arc<Self> {
         let source = Source::new();
         source.release(Semaphore::MAX_PERMITS / 2);
         source
     }
 
-    fn runs(&self) -> usize {
+    pub(crate) fn runs(&self) -> usize {
         self.runs.load(Ordering::SeqCst)
     }
 
-    fn release(&self, runs: usize) {
+    pub(crate) fn release(&self, runs: usize) {
         self.may_return.add_permits(runs);
     }
 
-    async fn run(&self, id: u64) -> Value {
+    pub(crate) async fn run(&self, id: u64) -> Value {
         let run = self.runs.fetch_add(1, Ordering::SeqCst);
         self.may_return.acquire().await.unwrap().forget();
         Value { id, run }
     }
 
-    async fn wait_for_runs(&self, runs: usize) {
+    pub(crate) async fn wait_for_runs(&self, runs: usize) {
         eventually("runs begin", async || self.runs() >= runs).await;
     }
 }
 
 #[tagged_cache(tags = ["Row:<id>"], vary_on = [id])]
-async fn read(source: &Source, id: u64) -> Value {
+pub(crate) async fn read(source: &Source, id: u64) -> Value {
     source.run(id).await
 }
 
 /// A call in a task of its own.
-fn call(cache: &Cache, source: &Arc<Source>, id: u64) -> JoinHandle<(Value, Option<Outcome>)> {
+pub(crate) fn call(
+    cache: &Cache,
+    source: &Arc<Source>,
+    id: u64,
+) -> JoinHandle<(Value, Option<Outcome>)> {
     let source = source.clone();
     tokio::spawn(with_cache(cache.clone(), async move { observe(read(&source, id)).await }))
 }
 
 /// Until so many calls have found nothing, which they do just before they join.
-async fn wait_for_misses(cache: &Cache, misses: u64) {
+pub(crate) async fn wait_for_misses(cache: &Cache, misses: u64) {
     eventually("calls miss", async || cache.stats().misses >= misses).await;
 }

@@ -6,6 +6,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod around;
 mod attribute;
 mod codecs;
 mod commit;
