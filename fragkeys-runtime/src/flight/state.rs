@@ -8,7 +8,7 @@
 //! answer, and one that has no runner is not on the board.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -26,9 +26,40 @@ pub(crate) struct Flights {
 
 #[derive(Default)]
 struct Shard {
-    flights: HashMap<Key, Arc<Flight>>,
+    flights: HashMap<Hashed, Arc<Flight>, BuildHasherDefault<AsIs>>,
     /// The last flights that ended with something stored: the number of each, and its key's hash.
     stored: VecDeque<(u64, u64)>,
+}
+
+/// A key and its hash, which is worked out once a call and not for each step.
+#[derive(Clone, PartialEq, Eq)]
+struct Hashed {
+    hash: u64,
+    key: Key,
+}
+
+impl Hash for Hashed {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        hasher.write_u64(self.hash);
+    }
+}
+
+/// A hash that is one already.
+#[derive(Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 /// As many flights as end in one shard while one call looks, on a busy day.
@@ -95,8 +126,7 @@ pub(crate) struct Waiter {
 
 struct Seat {
     flights: Arc<Flights>,
-    key: Key,
-    hash: u64,
+    key: Hashed,
     flight: Arc<Flight>,
 }
 
@@ -123,17 +153,17 @@ impl Flights {
         ticket: Ticket,
         leads: impl FnOnce(&Arc<Flight>) -> bool,
     ) -> Role {
-        let hash = self.hasher.hash_one(key);
-        let Some(mut shard) = self.shard(hash) else { return Role::Alone };
-        let seat = |flight| Seat { flights: self.clone(), key: key.clone(), hash, flight };
-        let Some(flight) = shard.flights.get(key).cloned() else {
-            if shard.has_stored_since(ticket, hash) {
+        let key = self.hashed(key);
+        let Some(mut shard) = self.shard(&key) else { return Role::Alone };
+        let seat = |key, flight| Seat { flights: self.clone(), key, flight };
+        let Some(flight) = shard.flights.get(&key).cloned() else {
+            if shard.has_stored_since(ticket, key.hash) {
                 return Role::LookAgain;
             }
             let flight = Arc::new(Flight::begin());
             shard.flights.insert(key.clone(), flight.clone());
             drop(shard);
-            return Role::Run(Runner::new(seat(flight)));
+            return Role::Run(Runner::new(seat(key, flight)));
         };
         let mut state = flight.lock();
         drop(shard);
@@ -146,9 +176,9 @@ impl Flights {
         }
         let role = if state.is_open {
             state.runners += 1;
-            Role::Run(Runner::new(seat(flight.clone())))
+            Role::Run(Runner::new(seat(key, flight.clone())))
         } else {
-            Role::Wait(Waiter { id: state.queue_up(), seat: Some(seat(flight.clone())) })
+            Role::Wait(Waiter { id: state.queue_up(), seat: Some(seat(key, flight.clone())) })
         };
         drop(state);
         role
@@ -157,9 +187,9 @@ impl Flights {
     /// A flight for a run that must begin now, whoever runs already. Those who come from now on
     /// share it. What is under way is not stored any more once this is.
     pub(crate) fn begin_anew(self: &Arc<Self>, key: &Key) -> Option<Runner> {
-        let hash = self.hasher.hash_one(key);
+        let key = self.hashed(key);
         let flight = Arc::new(Flight::begin());
-        let mut shard = self.shard(hash)?;
+        let mut shard = self.shard(&key)?;
         let replaced = shard.flights.insert(key.clone(), flight.clone());
         if let Some(replaced) = &replaced {
             let mut older = replaced.lock().older.clone();
@@ -169,15 +199,15 @@ impl Flights {
         }
         drop(shard);
         drop(replaced);
-        Some(Runner::new(Seat { flights: self.clone(), key: key.clone(), hash, flight }))
+        Some(Runner::new(Seat { flights: self.clone(), key, flight }))
     }
 
     /// What is under way for this key is not stored any more, and who comes from now on does not
     /// share it.
     pub(crate) fn forget(&self, key: &Key) {
-        let hash = self.hasher.hash_one(key);
-        let Some(mut shard) = self.shard(hash) else { return };
-        let removed = shard.flights.remove_entry(key);
+        let key = self.hashed(key);
+        let Some(mut shard) = self.shard(&key) else { return };
+        let removed = shard.flights.remove_entry(&key);
         drop(shard);
         if let Some((_, flight)) = &removed {
             let older = std::mem::take(&mut flight.lock().older);
@@ -186,9 +216,14 @@ impl Flights {
         }
     }
 
-    /// The shard of a hash. There always is one.
-    fn shard(&self, hash: u64) -> Option<MutexGuard<'_, Shard>> {
-        let index = usize::try_from(hash % self.shards.len() as u64).ok()?;
+    fn hashed(&self, key: &Key) -> Hashed {
+        Hashed { hash: self.hasher.hash_one(key), key: key.clone() }
+    }
+
+    /// The shard of a key. There always is one.
+    fn shard(&self, key: &Hashed) -> Option<MutexGuard<'_, Shard>> {
+        // Of the upper bits: the lower ones place it in the shard's table.
+        let index = usize::try_from((key.hash >> 32) % self.shards.len() as u64).ok()?;
         Some(self.shards.get(index)?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -212,7 +247,7 @@ impl Shard {
     }
 
     /// Takes a flight off the board, unless another has its place.
-    fn remove(&mut self, key: &Key, flight: &Arc<Flight>) -> Option<(Key, Arc<Flight>)> {
+    fn remove(&mut self, key: &Hashed, flight: &Arc<Flight>) -> Option<(Hashed, Arc<Flight>)> {
         let is_there = self.flights.get(key).is_some_and(|it| Arc::ptr_eq(it, flight));
         if is_there { self.flights.remove_entry(key) } else { None }
     }
@@ -282,8 +317,8 @@ impl Runner {
     /// Gives an answer to all who wait; and, if it is going to be stored, to all who come until
     /// that is done and this is dropped.
     pub(crate) fn share(&mut self, answer: Answer, is_storing: bool) {
-        let Seat { flights, key, hash, flight } = &self.seat;
-        let Some(mut shard) = flights.shard(*hash) else { return };
+        let Seat { flights, key, flight } = &self.seat;
+        let Some(mut shard) = flights.shard(key) else { return };
         let removed = if is_storing { None } else { shard.remove(key, flight) };
         let mut state = flight.lock();
         drop(shard);
@@ -312,8 +347,8 @@ impl Runner {
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        let Seat { flights, key, hash, flight } = &self.seat;
-        let Some(mut shard) = flights.shard(*hash) else { return };
+        let Seat { flights, key, flight } = &self.seat;
+        let Some(mut shard) = flights.shard(key) else { return };
         let mut state = flight.lock();
         state.runners -= 1;
         state.is_open |= self.lets_in == usize::MAX;
@@ -325,7 +360,7 @@ impl Drop for Runner {
         drop(state);
         if self.is_storing {
             let number = flights.stored.fetch_add(1, Ordering::AcqRel) + 1;
-            shard.remember_stored(number, *hash);
+            shard.remember_stored(number, key.hash);
         }
         let removed = if is_over { shard.remove(key, flight) } else { None };
         drop(shard);
