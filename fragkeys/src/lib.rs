@@ -34,6 +34,7 @@
 //! - [`Cache`] and [`Entry`]: by hand, for what is not a function; [`KeyRing`]: their names and
 //!   tags in one place.
 //! - [`with_cache`]: another cache for one future, in tests and for tenants.
+//! - [`peek`], [`refresh`], [`evict`], [`bypass`] and [`key_of`]: around one call.
 //! - [`observe`] and [`Cache::stats`]: what the cache did.
 //! - [`Codec`]: how values become bytes.
 //! - [`Tag::foreign`] and [`FragmentedKeys`]: others on the same Redis.
