@@ -296,7 +296,9 @@ fn i8_a_runtime_that_ends_takes_nobody_along() {
         async move { read(&source, 1).await }
     }));
     second.block_on(source.wait_for_runs(1));
-    let waits = second.block_on(async { call(&cache, &source, 1) });
+    let enter = second.enter();
+    let waits = call(&cache, &source, 1);
+    drop(enter);
     second.block_on(wait_for_misses(&cache, 2));
     first.shutdown_background();
     source.release(1);

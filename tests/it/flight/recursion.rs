@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use fragkeys::{Cache, Config, tagged_cache, with_cache};
+use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 
 use crate::support::over_both_stores;
@@ -81,4 +84,24 @@ over_both_stores!(
 async fn it_spawns_itself() {
     let cache = Config::memory().flight_wait(Duration::from_millis(50)).build().await.unwrap();
     assert_eq!(with_cache(cache.clone(), spawned(cache, 3)).await, 3);
+}
+
+#[tagged_cache(vary_on = [name])]
+async fn needs_the_other(name: &str, both_run: Option<Arc<Barrier>>) -> String {
+    let Some(both_run) = both_run else { return name.to_owned() };
+    both_run.wait().await;
+    let other = if name == "a" { "b" } else { "a" };
+    format!("{name}{}", Box::pin(needs_the_other(other, None)).await)
+}
+
+/// Each runs for what the other waits for.
+#[tokio::test]
+async fn two_tasks_that_need_each_other() {
+    let cache = Config::memory().flight_wait(Duration::from_millis(50)).build().await.unwrap();
+    let both_run = Arc::new(Barrier::new(2));
+    let [a, b] = ["a", "b"].map(|name| {
+        tokio::spawn(with_cache(cache.clone(), needs_the_other(name, Some(both_run.clone()))))
+    });
+    let (a, b) = (a.await.unwrap(), b.await.unwrap());
+    assert!(a.starts_with("ab") && b.starts_with("ba"), "{a} {b}");
 }
