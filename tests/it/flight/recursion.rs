@@ -1,8 +1,7 @@
 //! A run that needs itself gets an answer, instead of waiting for it.
 
-use std::time::Duration;
-
 use std::sync::Arc;
+use std::time::Duration;
 
 use fragkeys::{Cache, Config, tagged_cache, with_cache};
 use tokio::sync::Barrier;
