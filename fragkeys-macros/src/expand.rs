@@ -7,9 +7,12 @@ use syn::spanned::Spanned as _;
 use syn::{AttrStyle, Attribute, Item, ItemFn, TraitItemFn};
 
 use crate::diag::Mistakes;
-use crate::model::{CachedFn, TagSource, Timeout};
+use crate::model::{Batch, CachedFn, TagSource, Timeout};
 use crate::options;
-use crate::signature::Future;
+use crate::signature::{self, Future};
+use crate::template::{Template, Values};
+
+mod batch;
 
 pub(crate) fn tagged_cache(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
@@ -76,36 +79,17 @@ impl ToTokens for CachedFn {
 
 impl CachedFn {
     fn cached_call(&self) -> TokenStream {
+        if let Some(batch) = &self.batch {
+            return self.batch_call(batch);
+        }
         let site = self.site();
         let planned = self.plan();
         // Written apart, so that they are the macro's own where the tokens around them have
         // the span of something that may be wrong.
         let call = quote!(__fragkeys_call);
         let plan = quote!(__fragkeys_plan);
-        let vary_on = self
-            .vary_on
-            .iter()
-            .map(|argument| quote_spanned!(argument.span()=> #call.vary_on(&#argument);));
-        let tags = self.tags.iter().map(|tag| match tag {
-            TagSource::Template(template) => {
-                let span = template.literal.span();
-                let values = template.to_values();
-                quote_spanned!(span=> #(#call.placeholder(#values);)*)
-            }
-            TagSource::Expression(_) => {
-                let tag = tag.to_tag();
-                quote!(#call.tag(#tag);)
-            }
-        });
-        let timeout = self.timeout.as_ref().map(|timeout| {
-            let duration = timeout.to_duration();
-            quote!(#call.timeout(#duration);)
-        });
-        let jitter = self.jitter.map(|share| quote!(#call.jitter(#share);));
-        let cache_if = match &self.cache_if {
-            Some(condition) => quote!(#condition),
-            None => quote!(|_| true),
-        };
+        let description = self.description(&call);
+        let cache_if = self.cache_if();
         let body = self.body();
         // The compiler blames the whole of it for a condition of the wrong type.
         let answer = quote_spanned! {cache_if.span()=>
@@ -119,11 +103,57 @@ impl CachedFn {
                 ::fragkeys::__private::path_of(&|| ()),
                 &#plan,
             );
+            #description
+            #answer
+        }
+    }
+
+    /// What tells this call from others, and how long its value is kept.
+    fn description(&self, call: &TokenStream) -> TokenStream {
+        let vary_on = self
+            .vary_on
+            .iter()
+            .map(|argument| quote_spanned!(argument.span()=> #call.vary_on(&#argument);));
+        let values = self.values();
+        let values = values
+            .to_expressions()
+            .map(|(value, span)| quote_spanned!(span=> #call.placeholder(#value);));
+        let tags = self.tags.iter().filter_map(|tag| match tag {
+            TagSource::Template(_) => None,
+            TagSource::Expression(_) => {
+                let tag = tag.to_tag();
+                Some(quote!(#call.tag(#tag);))
+            }
+        });
+        let timeout = self.timeout.as_ref().map(|timeout| {
+            let duration = timeout.to_duration();
+            quote!(#call.timeout(#duration);)
+        });
+        let jitter = self.jitter.map(|share| quote!(#call.jitter(#share);));
+        quote! {
             #(#vary_on)*
+            #(#values)*
             #(#tags)*
             #timeout
             #jitter
-            #answer
+        }
+    }
+
+    fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.tags.iter().filter_map(|tag| match tag {
+            TagSource::Template(template) => Some(template),
+            TagSource::Expression(_) => None,
+        })
+    }
+
+    fn values(&self) -> Values<'_> {
+        Values::of(self.templates())
+    }
+
+    fn cache_if(&self) -> TokenStream {
+        match &self.cache_if {
+            Some(condition) => quote!(#condition),
+            None => quote!(|_| true),
         }
     }
 
@@ -133,10 +163,9 @@ impl CachedFn {
         let version = optional(self.version.as_ref());
         let vary_on = self.vary_on.iter().map(|path| path.to_token_stream().to_string());
         let tags = self.tags.iter().map(TagSource::text);
-        let templates = self.tags.iter().filter_map(|tag| match tag {
-            TagSource::Template(template) => Some(template.to_parts()),
-            TagSource::Expression(_) => None,
-        });
+        let values = self.values();
+        let templates = self.templates().map(|template| template.to_parts(&values));
+        let is_batch = self.batch.is_some();
         let cache_name = match &self.cache_name {
             Some(name) => quote!(#name),
             None => quote!("default"),
@@ -155,6 +184,7 @@ impl CachedFn {
                 tags: &[#(#tags),*],
                 templates: &[#(#templates),*],
                 cache_name: #cache_name,
+                is_batch: #is_batch,
                 instances: ::fragkeys::__private::Instances::new(),
             }
         }
@@ -167,8 +197,14 @@ impl CachedFn {
             Some(codec) => quote!(#codec),
             None => quote!(::fragkeys::__private::OfCache),
         };
+        let ops = match &self.batch {
+            Some(Batch { element_type, .. }) => {
+                quote_spanned!(output.span()=> batched::<#codec, #element_type, _>())
+            }
+            None => quote_spanned!(output.span()=> coded::<#codec>()),
+        };
         let plan = quote_spanned! {output.span()=>
-            ::fragkeys::__private::Returns::<#output>::new().output().coded::<#codec>()
+            ::fragkeys::__private::Returns::<#output>::new().output().#ops
         };
         quote! {{
             #[allow(unused_imports)]
@@ -182,7 +218,7 @@ impl CachedFn {
         let block = &self.function.block;
         let braces = block.brace_token.span.join();
         let output = &self.output;
-        let returned = &self.function.sig.output;
+        let batch = self.batch.as_ref().map(Batch::take);
         // Never reached. It tells the compiler the type, so that a wrong one is reported in
         // the body and not in generated code.
         let typed = quote_spanned! {output.span()=>
@@ -197,17 +233,28 @@ impl CachedFn {
                 // In the user's braces, not around them: a pair within a pair is one too many
                 // for `unused_braces`.
                 let statements = &block.stmts;
-                let mut body = Group::new(Delimiter::Brace, quote!(#typed #(#statements)*));
+                let mut body = Group::new(Delimiter::Brace, quote!(#batch #typed #(#statements)*));
                 body.set_span(braces);
                 quote!(async move #body)
             }
             // A closure keeps a `return` in the part before the future where it belongs.
-            Future::Boxed => quote! {
-                async move { #[allow(clippy::redundant_closure_call)] (move || #returned #block)().await }
-            },
+            Future::Boxed => {
+                // What the body gets of a batch lives shorter than the argument did.
+                let returned = match &self.batch {
+                    Some(_) => signature::of_any_lifetime(&self.function.sig.output),
+                    None => self.function.sig.output.clone(),
+                };
+                quote! {
+                    async move {
+                        #batch
+                        #[allow(clippy::redundant_closure_call)]
+                        (move || #returned #block)().await
+                    }
+                }
+            }
             Future::Opaque => {
                 let awaited = quote_spanned!(braces=> (move || #block)().await);
-                quote!(async move { #typed #[allow(clippy::redundant_closure_call)] #awaited })
+                quote!(async move { #batch #typed #[allow(clippy::redundant_closure_call)] #awaited })
             }
         }
     }

@@ -15,6 +15,7 @@ use crate::tag::Tag;
 use crate::value::{KeyPart, Plan, Reading, TagPart};
 
 mod answer;
+pub(crate) mod batch;
 mod miss;
 mod ordered;
 mod problem;
@@ -45,7 +46,10 @@ const ARGUMENTS: usize = size_of::<u128>();
 
 impl Call {
     pub fn new<R, T>(site: &'static Site, path: Path, plan: &Plan<R, T>) -> Self {
-        let instance = site.instance(path, plan.ops.reading.find_shape);
+        Call::of(site, site.instance(path, plan.ops.reading.find_shape))
+    }
+
+    fn of(site: &'static Site, instance: Arc<Instance>) -> Self {
         let mut bytes = Vec::with_capacity(96);
         bytes.extend_from_slice(&instance.fingerprint.to_le_bytes());
         Call {
@@ -65,7 +69,7 @@ impl Call {
         self.has_unencodable |= encode::append(argument, &mut self.bytes).is_err();
     }
 
-    /// The value of the next placeholder in the templates.
+    /// What stands in the next placeholder: of those of one path in the templates, the first.
     pub fn placeholder<V: TagPart + ?Sized>(&mut self, value: &V) {
         self.end_arguments();
         encode::append_display(value, &mut self.bytes);
@@ -89,13 +93,16 @@ impl Call {
             return identity;
         }
         let mut values = self.bytes.get(end..values_end).unwrap_or_default();
-        let mut values = std::iter::from_fn(|| encode::take_text(&mut values));
+        let values: Vec<&str> = std::iter::from_fn(|| encode::take_text(&mut values)).collect();
         let templates = self.site.templates.iter();
-        let tags = templates.map(|template| Tag::of_template(template, &mut values));
+        let tags = templates.map(|template| Tag::of_template(template, &values));
         let tags = self.tags.iter().cloned().chain(tags).collect();
         let Instance { name, fingerprint, .. } = &*self.instance;
         let arguments = self.bytes.get(ARGUMENTS..end).unwrap_or_default();
-        let identity = Arc::new(identify(cache, name, *fingerprint, codec, arguments, tags));
+        // The fingerprint stands for the templates, and says how many of each there are.
+        let about_tags = self.bytes.get(end..).unwrap_or_default();
+        let identity = identify(cache, name, *fingerprint, codec, arguments, about_tags, tags);
+        let identity = Arc::new(identity);
         cache.remember(&self.bytes, &identity);
         identity
     }
@@ -176,16 +183,16 @@ pub(crate) fn identify(
     fingerprint: u128,
     codec: &str,
     arguments: &[u8],
+    about_tags: &[u8],
     tags: Vec<Tag>,
 ) -> Identity {
-    let mut bytes = Vec::with_capacity(64 + arguments.len() + tags.len() * 24);
+    let mut bytes = Vec::with_capacity(64 + arguments.len() + about_tags.len());
     bytes.extend_from_slice(&fingerprint.to_le_bytes());
     bytes.extend_from_slice(&cache.epoch().to_le_bytes());
     append_text(codec, &mut bytes);
     bytes.extend_from_slice(&(arguments.len() as u64).to_le_bytes());
     bytes.extend_from_slice(arguments);
-    bytes.extend_from_slice(&(tags.len() as u64).to_le_bytes());
-    tags.iter().for_each(|tag| append_text(tag.as_str(), &mut bytes));
+    bytes.extend_from_slice(about_tags);
     let versioned = tags.into_iter().filter(|tag| !tag.is_constant());
     Identity {
         key_base: key_base(cache.prefix(), name),

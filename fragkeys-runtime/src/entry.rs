@@ -240,8 +240,10 @@ impl Entry {
         let mut tags = self.tags.clone();
         tags.sort_unstable();
         tags.dedup();
+        let mut about_tags = (tags.len() as u64).to_le_bytes().to_vec();
+        tags.iter().for_each(|tag| append_text(tag.as_str(), &mut about_tags));
         let codec = crate::codec::name_of(self.cache.format());
-        identify(&self.cache, &self.name, BY_HAND, codec, &arguments, tags)
+        identify(&self.cache, &self.name, BY_HAND, codec, &arguments, &about_tags, tags)
     }
 
     fn timeout_or_default(&self) -> Duration {

@@ -6,6 +6,8 @@
 #![warn(missing_docs)]
 
 mod around;
+#[allow(missing_docs)] // public for generated code, but for the map
+mod batch;
 mod cache;
 #[allow(missing_docs)] // public for generated code only
 mod call;
@@ -39,6 +41,7 @@ mod version;
 pub mod private;
 
 pub use around::{bypass, evict, key_of, peek, refresh};
+pub use batch::BatchMap;
 pub use cache::Cache;
 #[cfg(feature = "json")]
 pub use codec::Json;

@@ -25,7 +25,7 @@
 //!
 //! # Where to look
 //!
-//! - [`tagged_cache`]: the attribute and its options.
+//! - [`tagged_cache`]: the attribute and its options, batches among them; [`BatchMap`].
 //! - [`invalidate!`], [`tag!`] and [`Tag`]: what entries depend on, and how to bump it.
 //! - [`Config`]: Redis or the embedded store, timeouts and bounds, installed at startup.
 //! - [`on_commit`] and [`committing`]: bumps that wait for a transaction.
@@ -109,11 +109,11 @@ pub use fragkeys_runtime::Json;
 #[cfg(feature = "msgpack")]
 pub use fragkeys_runtime::MessagePack;
 pub use fragkeys_runtime::{
-    Bincode, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError, CommitScope, Committed,
-    Config, Entry, Error, ErrorKind, FragmentedKeys, KeyRing, KeyedBy, ModelInfo, Muted, OnCommit,
-    Outcome, RingTag, Stats, Tag, TaggedModel, Version, bypass, cache, cache_named, commit_follows,
-    committing, evict, is_muted, is_registered, key_of, models, mute, observe, on_commit, peek,
-    refresh, register, reset_for_tests, with_cache,
+    BatchMap, Bincode, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError, CommitScope,
+    Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, KeyRing, KeyedBy, ModelInfo, Muted,
+    OnCommit, Outcome, RingTag, Stats, Tag, TaggedModel, Version, bypass, cache, cache_named,
+    commit_follows, committing, evict, is_muted, is_registered, key_of, models, mute, observe,
+    on_commit, peek, refresh, register, reset_for_tests, with_cache,
 };
 
 #[doc(hidden)]

@@ -8,6 +8,7 @@
 
 mod around;
 mod attribute;
+mod batch;
 mod codecs;
 mod commit;
 mod config;
