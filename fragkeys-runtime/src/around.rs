@@ -16,7 +16,8 @@ use std::task::Poll;
 /// that is under way elsewhere is not waited for.
 ///
 /// A failing store, or a bump that waits, is nothing cached; so is a future without a cached
-/// call. Of a `Result`, what is cached comes as `Some(Ok(..))`.
+/// call, and a batch of which one element is missing. Of a `Result`, what is cached comes as
+/// `Some(Ok(..))`.
 ///
 /// ```
 /// # use fragkeys_runtime::{Config, peek};
@@ -41,7 +42,7 @@ pub async fn peek<F: Future>(future: F) -> Option<F::Output> {
 /// About the outermost cached call in the future, as with [`peek`]. Calls for the same that
 /// come while it runs share this run; a run that began before it is not stored after it. An
 /// `Err`, and a value that `cache_if` refuses, leave what is cached as it is. Dropped before
-/// its end, it has changed nothing.
+/// its end, it has changed nothing. A batch runs for all of its elements, and shares no run.
 ///
 /// ```
 /// # use fragkeys_runtime::{Config, refresh};
@@ -66,7 +67,8 @@ pub async fn refresh<F: Future>(future: F) -> F::Output {
 /// once, also inside of [`on_commit`](crate::on_commit): a reader may store it again before the
 /// commit. To make others miss for a change of the data, bump a tag.
 ///
-/// `false` too if the store failed, which is counted and logged as ever, and for a future
+/// Of a batch, the entries of all its elements, and whether one was there; what is under way for
+/// it is stored all the same. `false` too if the store failed, which is counted and logged as ever, and for a future
 /// without a cached call.
 ///
 /// ```
@@ -109,7 +111,7 @@ pub async fn bypass<F: Future>(future: F) -> F::Output {
 ///
 /// About the outermost cached call in the future, as with [`peek`], which is dropped there.
 /// Where the versions cannot be read, or the call cannot be cached, the key ends in `:?`; it is
-/// empty for a future without a cached call.
+/// empty for a future without a cached call. Of a batch, those of its elements, one a line.
 ///
 /// ```
 /// # use fragkeys_runtime::{Config, key_of};

@@ -31,8 +31,8 @@ pub(super) struct Items<V> {
 pub(super) struct Item<V> {
     /// `None` if it cannot be cached.
     request: Option<Request>,
-    /// Where its value belongs, if it was looked for in vain.
-    place: Option<Arc<Place>>,
+    /// Where its value belongs, if that is known.
+    pub(super) place: Option<Arc<Place>>,
     pub(super) value: Option<V>,
     outcome: Outcome,
 }
@@ -97,6 +97,7 @@ impl<V> Items<V> {
             *next += 1;
             if let Some(item) = self.all.get(at)
                 && let (Some(request), Some(place)) = (&item.request, &item.place)
+                && item.value.is_none()
                 && request.may_store()
                 && let Some(value) = value_of(at)
                 && let Ok(payload) = request.encode(ops, value)
@@ -173,8 +174,8 @@ impl<V> Item<V> {
                     self.outcome = Outcome::Hit;
                 } else {
                     counters.misses.add();
-                    self.place = Some(place);
                 }
+                self.place = Some(place);
             }
             Err(error) => {
                 if error.kind() == ErrorKind::Tag {
@@ -182,6 +183,15 @@ impl<V> Item<V> {
                 }
                 self.bypass();
             }
+        }
+    }
+
+    /// Its key, for a person.
+    pub(super) fn key(&self, name: &str) -> String {
+        match (&self.place, &self.request) {
+            (Some(place), _) => place.key.clone(),
+            (None, Some(request)) => format!("{}:?", request.identity.key_base),
+            (None, None) => format!("{name}:?"),
         }
     }
 
