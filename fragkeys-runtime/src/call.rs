@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::around::Order;
 use crate::cache::Cache;
 use crate::config::LONGEST_TIMEOUT;
 use crate::encode::{self, Buffer, append_text};
@@ -15,7 +16,9 @@ use crate::value::{KeyPart, Plan, Reading, TagPart};
 
 mod answer;
 pub(crate) mod batch;
+mod miss;
 mod near;
+mod ordered;
 mod problem;
 mod request;
 
@@ -152,6 +155,7 @@ where
     F: FnOnce(&T) -> bool,
     B: Future<Output = R>,
 {
+    let order = Order::take(&call.instance.name);
     let report = Report::claim();
     let shape = call.instance.shape;
     let request = match request(call, &plan.ops.reading) {
@@ -162,7 +166,7 @@ where
             None
         }
     };
-    answer(request, plan, report, cache_if, body)
+    answer(request, plan, report, order, cache_if, body)
 }
 
 /// What a call asks of its cache; or for which function, and why, it cannot be cached.

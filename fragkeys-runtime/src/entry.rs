@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::around::Order;
 use crate::cache::Cache;
 use crate::call::{Looked, Request, answer, identify};
 use crate::codec::OfCache;
@@ -145,8 +146,9 @@ impl Entry {
             Some(place) => place,
             None => self.place(&mut budget).await?,
         };
-        let entry = request.seal(&place, &ops, value)?;
-        request.put(&place, entry, &mut budget).await
+        let encoded = request.encode(&ops, value)?;
+        let sealed = request.seal(&place, None, encoded)?;
+        request.put(&place, sealed, &mut budget).await
     }
 
     /// Drops this entry, as it is under the present versions of its tags; says whether it was there.
@@ -203,13 +205,14 @@ impl Entry {
         F: FnOnce() -> Fut,
         Fut: Future<Output = R>,
     {
+        let order = Order::take(&self.name);
         let report = Report::claim();
         let request = self.request(&plan.ops.reading).that_can_hold(
             &plan.ops.reading,
             plan.ops.reading.shape(),
             &report,
         );
-        answer(request, plan, report, |_| true, async move { make().await }).await
+        answer(request, plan, report, order, |_| true, async move { make().await }).await
     }
 
     async fn place(&self, budget: &mut crate::cache::Budget) -> Result<Arc<Place>, Error> {

@@ -8,6 +8,7 @@ use fragkeys::{Cache, Outcome, Tag, observe, tagged_cache, with_cache};
 
 use crate::support::over_both_stores;
 
+mod around;
 mod faults;
 mod identity;
 mod invariants;

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Call, Request};
+use crate::around::{self, Order, Wish};
+use crate::cache::Budget;
 use crate::commit;
 use crate::envelope;
+use crate::error::Error;
 use crate::global;
 use crate::key::Place;
 use crate::near::{AnyKept, NearTier};
@@ -29,6 +32,12 @@ impl Call {
             return None;
         }
         let name = self.site.cache_name;
+        // What was ordered is about what is stored; but for a look at what is cached.
+        let is_peek = match around::next_wish() {
+            None => false,
+            Some(Wish::Peek) => true,
+            Some(_) => return None,
+        };
         self.complete();
         let identity = self.bytes.as_slice();
         let kept = global::ask_cache_for(name, |cache| {
@@ -41,6 +50,9 @@ impl Call {
             cache.counters().near_hits.add();
             Some(kept)
         })?;
+        if is_peek {
+            Order::take(&self.instance.name);
+        }
         Report::claim().tell(Outcome::Hit);
         Some(kept)
     }
@@ -93,5 +105,13 @@ impl Request {
         let is_enough = self.cache.is_store_near() && tier.has_room_for(identity, kept);
         tier.keep(identity, kept.clone());
         is_enough
+    }
+
+    /// Drops its entry, here and in the store; says whether it was there. What other processes
+    /// keep of it, they keep.
+    pub(super) async fn remove(&self, place: &Place, budget: &mut Budget) -> Result<bool, Error> {
+        let was_near = self.near_tier().is_some_and(|(tier, identity)| tier.remove(identity));
+        let was_stored = self.cache.remove(place, budget).await?;
+        Ok(was_stored || was_near)
     }
 }

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::problem::{Problem, Unstorable, warn_once};
 use crate::cache::{Budget, Cache};
 use crate::codec::Format;
@@ -11,12 +13,13 @@ use crate::commit;
 use crate::config::SHORTEST_TIMEOUT;
 use crate::envelope;
 use crate::error::{Error, ErrorKind};
+use crate::flight::Key;
 use crate::key::{Identity, Place};
 use crate::near::AnyKept;
 use crate::outcome::{Outcome, Report};
 use crate::shape::Shape;
 use crate::store::Found;
-use crate::value::{Ops, Reading};
+use crate::value::{Nearby, Ops, Reading};
 
 /// What to look for, and how long to keep what is stored instead.
 pub(crate) struct Request {
@@ -31,7 +34,13 @@ pub(crate) struct Request {
     pub(crate) name: Arc<str>,
 }
 
-/// A value made ready to be stored.
+/// A value's bytes, and the value as it is read back from them.
+pub(crate) struct Encoded<T> {
+    pub(super) payload: Bytes,
+    back: T,
+}
+
+/// An entry made ready to be stored.
 pub(crate) struct Sealed {
     pub(super) entry: Vec<u8>,
     /// For the near tier.
@@ -87,6 +96,16 @@ impl Request {
         Cow::Owned([&place.address[..], &self.sealed_with].concat())
     }
 
+    /// Where its entry stands under the present versions.
+    pub(crate) async fn place(&self, budget: &mut Budget) -> Result<Arc<Place>, Error> {
+        Ok(self.cache.look(&self.identity, self.timeout, budget).await?.place)
+    }
+
+    /// Who else would ask for this entry, and could use what is sealed for it.
+    pub(crate) fn flight_key(&self, place: &Arc<Place>) -> Key {
+        Key { place: place.clone(), sealed_with: self.sealed_with.clone() }
+    }
+
     /// Would what is stored be read by somebody, and may it? What a transaction sees may not.
     pub(crate) fn may_store(&self) -> bool {
         self.timeout >= SHORTEST_TIMEOUT && !commit::is_inside()
@@ -108,23 +127,25 @@ impl Request {
         None
     }
 
-    /// The entry's bytes, if the value can be stored and read back.
+    /// The bytes of a value, if it can be stored and read back.
+    pub(crate) fn encode<T>(&self, ops: &Ops<T>, value: &T) -> Result<Encoded<T>, Unstorable> {
+        let encoded = encode_checked(ops, self.cache.format(), value);
+        encoded.inspect_err(|reason| self.refuse::<T>(reason))
+    }
+
+    /// The entry, if its bytes are not too many.
     pub(crate) fn seal<T>(
         &self,
         place: &Place,
-        ops: &Ops<T>,
-        value: &T,
+        nearby: Option<Nearby<T>>,
+        Encoded { payload, back }: Encoded<T>,
     ) -> Result<Sealed, Unstorable> {
-        let sealed = encode_checked(ops, self.cache.format(), value).and_then(|(payload, back)| {
-            let near = self.made(ops.reading.nearby, place, back, payload.len());
-            let entry = envelope::seal(&self.address(place), &payload, self.timeout);
-            let limit = self.cache.max_entry_bytes();
-            match entry {
-                Some(entry) if entry.len() <= limit => Ok(Sealed { entry, near }),
-                _ => Err(Unstorable::TooLarge { limit }),
-            }
-        });
-        sealed.inspect_err(|reason| self.refuse::<T>(reason))
+        let limit = self.cache.max_entry_bytes();
+        let near = self.made(nearby, place, back, payload.len());
+        let entry = envelope::seal(&self.address(place), &payload, self.timeout);
+        let sealed = entry.filter(|entry| entry.len() <= limit);
+        let sealed = sealed.map(|entry| Sealed { entry, near });
+        sealed.ok_or(Unstorable::TooLarge { limit }).inspect_err(|reason| self.refuse::<T>(reason))
     }
 
     pub(crate) async fn put(
@@ -163,11 +184,11 @@ impl Request {
 /// found by reading back: a field that is only written, or only read, shifts all behind it,
 /// and the bytes of what is read then have another length. (Not other bytes: a `HashMap`'s
 /// order is not its own.)
-fn encode_checked<T>(ops: &Ops<T>, format: Format, value: &T) -> Result<(Vec<u8>, T), Unstorable> {
+fn encode_checked<T>(ops: &Ops<T>, format: Format, value: &T) -> Result<Encoded<T>, Unstorable> {
     let payload = (ops.encode)(format, value).map_err(Unstorable::CodecRefused)?;
     let back = (ops.reading.decode)(format, &payload).map_err(Unstorable::NotReadBack)?;
     match (ops.encode)(format, &back) {
-        Ok(again) if again.len() == payload.len() => Ok((payload, back)),
+        Ok(again) if again.len() == payload.len() => Ok(Encoded { payload: payload.into(), back }),
         _ => Err(Unstorable::ReadBackOtherwise),
     }
 }

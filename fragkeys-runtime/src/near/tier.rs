@@ -102,6 +102,15 @@ impl NearTier {
         weight <= self.entries.shard_capacity() / 100 * 95
     }
 
+    /// Drops an entry; says whether it could still be believed.
+    pub(crate) fn remove(&self, identity: &[u8]) -> bool {
+        let now = Instant::now();
+        let removed = self.entries.remove(identity);
+        removed.is_some_and(|(_, kept)| {
+            now < kept.until && kept.grounds.standing(now) == Standing::Firm
+        })
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
