@@ -139,8 +139,12 @@ struct Evict(Arc<AtomicU64>);
 impl Lifecycle<Box<[u8]>, Arc<AnyKept>> for Evict {
     type RequestState = Vec<Arc<AnyKept>>;
 
-    fn on_evict(&self, evicted: &mut Self::RequestState, _: Box<[u8]>, kept: Arc<AnyKept>) {
+    fn before_evict(&self, _: &mut Self::RequestState, _: &Box<[u8]>, _: &mut Arc<AnyKept>) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Also of what is replaced.
+    fn on_evict(&self, evicted: &mut Self::RequestState, _: Box<[u8]>, kept: Arc<AnyKept>) {
         evicted.push(kept);
     }
 }

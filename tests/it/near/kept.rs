@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use fragkeys::{
-    Config, ErrorKind, Near, Outcome, Tag, observe, on_commit, tagged_cache, with_cache,
+    Config, ErrorKind, Near, Outcome, Tag, bypass, evict, observe, on_commit, peek, refresh,
+    tagged_cache, with_cache,
 };
 use fragkeys_tests::RedisServer;
 use serde::{Deserialize, Serialize};
@@ -151,6 +152,32 @@ async fn i1_a_transaction_neither_reads_nor_fills_it() {
     })
     .await;
     assert_eq!(cache.stats().near_hits, 0);
+}
+
+/// Over both stores: in Redis, the entry that is dropped would be kept here for long.
+#[tokio::test]
+async fn orders_reach_it() {
+    let server = RedisServer::start();
+    let memory = Config::memory().near(Near::new()).build().await.unwrap();
+    let redis = near_cache(&server, Near::new().max_staleness(LONG)).await;
+    for cache in [memory, redis] {
+        let source = Source::default();
+        settle(&cache, &source).await;
+        with_cache(cache.clone(), async {
+            let before = cache.stats().near_hits;
+            assert_eq!(peek(row(&source, 1)).await.as_deref(), Some(&"row 1, run 0".to_owned()));
+            assert_eq!(cache.stats().near_hits, before + 1);
+            assert_eq!(*bypass(row(&source, 1)).await, "row 1, run 1");
+            assert_eq!(*row(&source, 1).await, "row 1, run 0");
+            assert_eq!(*refresh(row(&source, 1)).await, "row 1, run 2");
+            assert_eq!(*row(&source, 1).await, "row 1, run 2");
+            assert!(evict(row(&source, 1)).await);
+            assert_eq!(peek(row(&source, 1)).await, None);
+            assert!(!evict(row(&source, 1)).await);
+            assert_eq!(*row(&source, 1).await, "row 1, run 3");
+        })
+        .await;
+    }
 }
 
 /// Also of an entry that was stored long ago when it was read.

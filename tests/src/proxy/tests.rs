@@ -165,6 +165,16 @@ fn a_hook_holds_until_the_release() {
 }
 
 #[test]
+fn a_hook_puts_something_else_in_the_place_of_a_request() {
+    let (server, proxy, mut client) = setup();
+    let mut actions = [Action::Replace(b"*2\r\n$4\r\nINCR\r\n$5\r\nother\r\n")].into_iter();
+    proxy.on_request(Box::new(move |_| actions.next().unwrap_or(Action::Forward)));
+    assert_eq!(ping(&mut client).unwrap(), Reply::Int(1));
+    assert_eq!(ping(&mut client).unwrap(), Reply::Simple("PONG".into()));
+    assert_eq!(server.keys("*"), ["other"]);
+}
+
+#[test]
 fn a_hook_sees_drops_and_cuts() {
     let (server, proxy, mut client) = setup();
     let (sender, seen) = mpsc::channel();
