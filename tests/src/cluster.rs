@@ -206,7 +206,8 @@ impl Cluster {
         let number = self.nodes.len();
         self.wait("the new node to be known everywhere", |node| {
             let known = node.cli(&["CLUSTER", "NODES"]);
-            known.lines().count() == number && !known.contains("handshake")
+            let is_known = known.lines().count() == number && !known.contains("handshake");
+            is_known && node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
         });
         index
     }
