@@ -55,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) tag_lifetime: Duration,
     pub(crate) max_entry_bytes: usize,
     pub(crate) max_queued_bumps: usize,
+    pub(crate) flight_wait: Duration,
+    pub(crate) max_flight_waiters: usize,
     pub(crate) format: Format,
     pub(crate) also_bump: Vec<FragmentedKeys>,
 }
@@ -108,6 +110,8 @@ impl Config {
                 tag_lifetime: Duration::from_secs(30 * 86_400),
                 max_entry_bytes: 8 << 20,
                 max_queued_bumps: 10_000,
+                flight_wait: Duration::from_secs(10),
+                max_flight_waiters: 100_000,
                 format: Format::Bincode,
                 also_bump: Vec::new(),
             },
@@ -161,6 +165,24 @@ impl Config {
     /// become one bump of the whole cache: nothing is lost, at the price of misses.
     pub fn max_queued_bumps(mut self, tags: usize) -> Self {
         self.settings.max_queued_bumps = tags;
+        self
+    }
+
+    /// How long a call waits for the run of another one for the same, before it runs itself.
+    /// Default: 10 s; zero turns the sharing of runs off.
+    ///
+    /// Set it above what your slowest function takes: past it, all who wait for that run. It is
+    /// what ends a wait that nothing else can end: a function that spawns a task which calls the
+    /// function with the same arguments, and waits for it; two functions that call each other
+    /// from two tasks.
+    pub fn flight_wait(mut self, longest: Duration) -> Self {
+        self.settings.flight_wait = longest;
+        self
+    }
+
+    /// How many calls wait for one run. Default: 100,000. Those past it run themselves.
+    pub fn max_flight_waiters(mut self, calls: usize) -> Self {
+        self.settings.max_flight_waiters = calls;
         self
     }
 
@@ -253,6 +275,8 @@ impl Config {
             "tag_lifetime is below a second: tags would be gone before their entries"
         } else if settings.max_queued_bumps == 0 {
             "max_queued_bumps is zero: a failed bump would bump the whole cache"
+        } else if settings.flight_wait > Duration::from_secs(3_600) {
+            "flight_wait is above an hour: a call would wait that long for a run that hangs"
         } else if settings.prefix.is_empty() {
             "prefix is empty: it keeps this cache's keys apart from others in the same Redis"
         } else if self.is_cluster() && !settings.also_bump.is_empty() {

@@ -6,6 +6,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod around;
 mod attribute;
 mod batch;
 mod cluster;
@@ -15,6 +16,7 @@ mod config;
 mod contract;
 mod examples;
 mod faults;
+mod flight;
 mod foreign;
 mod interop;
 mod invariants;
