@@ -9,6 +9,7 @@ use crate::codec::Format;
 use crate::config::{SHORTEST_TIMEOUT, Settings};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
+use crate::flight::Flights;
 use crate::key::{Identity, Place};
 use crate::log::{notice, warning};
 use crate::queue::BumpQueue;
@@ -31,6 +32,7 @@ struct Shared {
     settings: Settings,
     store: AnyStore,
     queue: BumpQueue,
+    flights: Arc<Flights>,
     counters: Counters,
     reads: Condition,
     writes: Condition,
@@ -89,13 +91,17 @@ pub(crate) struct Budget {
 
 impl Cache {
     pub(crate) fn new(name: String, settings: Settings, store: AnyStore) -> Self {
+        /// Calls of different keys seldom meet.
+        const FLIGHT_SHARDS: usize = 32;
         let queue = BumpQueue::new(settings.max_queued_bumps);
+        let flights = Arc::new(Flights::new(FLIGHT_SHARDS, settings.max_flight_waiters));
         Cache {
             shared: Arc::new(Shared {
                 name,
                 settings,
                 store,
                 queue,
+                flights,
                 counters: Counters::default(),
                 reads: Condition::default(),
                 writes: Condition::default(),
@@ -180,6 +186,14 @@ impl Cache {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.shared.counters
+    }
+
+    pub(crate) fn flights(&self) -> &Arc<Flights> {
+        &self.shared.flights
+    }
+
+    pub(crate) fn flight_wait(&self) -> Duration {
+        self.shared.settings.flight_wait
     }
 
     /// What all keys of this cache begin with.

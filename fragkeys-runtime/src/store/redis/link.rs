@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use redis::{Pipeline, Value};
@@ -37,9 +36,8 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) fn open(url: &str, operation_timeout: Duration) -> Result<Self, Error> {
-        let server = Arc::new(Server::open(url, operation_timeout)?);
-        Ok(Links { server, by_runtime: Arc::default() })
+    pub(super) fn to(server: Server) -> Self {
+        Links { server: Arc::new(server), by_runtime: Arc::default() }
     }
 
     pub(super) fn address(&self) -> &str {
@@ -48,12 +46,7 @@ impl Links {
 
     /// The link of the runtime that polls the caller.
     pub(super) fn here(&self) -> Result<Arc<Link>, Error> {
-        let runtime = Handle::try_current().map_err(|_| {
-            Error::new(
-                ErrorKind::Runtime,
-                "Redis can only be reached from within a Tokio runtime; there is none here",
-            )
-        })?;
+        let runtime = runtime()?;
         let id = runtime.id();
         let find = |links: &[(Id, Arc<Link>)]| {
             links.iter().find(|(runtime, _)| *runtime == id).map(|(_, link)| link.clone())
@@ -75,6 +68,16 @@ impl Links {
         runtime.spawn(Supervisor { link: link.clone(), links, runtime: id }.run());
         Ok(link)
     }
+}
+
+/// The runtime that polls the caller.
+pub(super) fn runtime() -> Result<Handle, Error> {
+    Handle::try_current().map_err(|_| {
+        Error::new(
+            ErrorKind::Runtime,
+            "Redis can only be reached from within a Tokio runtime; there is none here",
+        )
+    })
 }
 
 impl Drop for Links {

@@ -1,7 +1,10 @@
 //! The task that keeps one link: connects, watches over the connection, connects again.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::Id;
@@ -43,7 +46,9 @@ impl Supervisor {
                     }
                     (pause, is_known_down) = (FIRST_PAUSE, false);
                     link.become_state(State::Up(live.clone()));
-                    self.watch_over(&live).await;
+                    let replaced = link.server.replaced(live.address());
+                    first_of(self.watch_over(&live), replaced).await;
+                    live.lose();
                     if matches!(*link.state.borrow(), State::Up(_)) {
                         link.become_state(State::Connecting);
                     }
@@ -103,6 +108,15 @@ impl Supervisor {
             self.link.become_state(State::Up(live.clone()));
         }
     }
+}
+
+async fn first_of(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    poll_fn(|context| match one.as_mut().poll(context) {
+        Poll::Pending => other.as_mut().poll(context),
+        ready => ready,
+    })
+    .await;
 }
 
 /// Also runs when the runtime shuts down: what waits is told, and nobody finds the link again.
