@@ -7,7 +7,7 @@ use syn::spanned::Spanned as _;
 use syn::{AttrStyle, Attribute, Item, ItemFn, TraitItemFn};
 
 use crate::diag::Mistakes;
-use crate::model::{Batch, CachedFn, TagSource, Timeout};
+use crate::model::{Batch, CachedFn, Near, TagSource, Timeout};
 use crate::options;
 use crate::signature::{self, Future};
 use crate::template::{Template, Values};
@@ -95,6 +95,17 @@ impl CachedFn {
         let answer = quote_spanned! {cache_if.span()=>
             ::fragkeys::__private::run(#call, #plan, #cache_if, #body).await
         };
+        // A statement, so that nothing of it is held over the await.
+        let near = (!matches!(self.near, Near::No)).then(|| {
+            let value = quote!(__fragkeys_value);
+            quote! {
+                if let ::core::option::Option::Some(#value) =
+                    ::fragkeys::__private::near(&mut #call, &#plan)
+                {
+                    return #plan.output(#value);
+                }
+            }
+        });
         quote! {
             static __FRAGKEYS_SITE: ::fragkeys::__private::Site = #site;
             let #plan = #planned;
@@ -104,6 +115,7 @@ impl CachedFn {
                 &#plan,
             );
             #description
+            #near
             #answer
         }
     }
@@ -197,18 +209,22 @@ impl CachedFn {
             Some(codec) => quote!(#codec),
             None => quote!(::fragkeys::__private::OfCache),
         };
-        let ops = match &self.batch {
-            Some(Batch { element_type, .. }) => {
+        let ops = match (&self.batch, &self.near) {
+            (Some(Batch { element_type, .. }), _) => {
                 quote_spanned!(output.span()=> batched::<#codec, #element_type, _>())
             }
-            None => quote_spanned!(output.span()=> coded::<#codec>()),
+            (None, Near::No) => quote_spanned!(output.span()=> coded::<#codec>()),
+            (None, Near::IfPossible) => quote_spanned!(output.span()=> coded::<#codec>().near()),
+            (None, Near::Surely) => {
+                quote_spanned!(output.span()=> coded::<#codec>().surely_near())
+            }
         };
         let plan = quote_spanned! {output.span()=>
             ::fragkeys::__private::Returns::<#output>::new().output().#ops
         };
         quote! {{
             #[allow(unused_imports)]
-            use ::fragkeys::__private::OutputOfAnythingElse as _;
+            use ::fragkeys::__private::{NearOfAnythingElse as _, OutputOfAnythingElse as _};
             #plan
         }}
     }

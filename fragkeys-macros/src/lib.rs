@@ -35,6 +35,7 @@ mod template;
 /// | `cache_name` | string: which installed cache | `"default"` |
 /// | `cache_if` | `\|value\| bool` on the value (of a `Result`, the `Ok` value) | cache all |
 /// | `jitter` | 0.0–1.0, the share of the timeout that is taken off at random | 0 |
+/// | `near` | `false` keeps the function out of the near tier; `true` makes it an error if its type cannot be kept there | kept where its type can |
 /// | `codec` | a codec type | the cache's |
 /// | `batch` | nothing, a name for an element, or `id in ids`: see below | one entry a call |
 ///

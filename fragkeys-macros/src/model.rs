@@ -28,8 +28,18 @@ pub(crate) struct CachedFn {
     pub(crate) cache_name: Option<LitStr>,
     pub(crate) cache_if: Option<Expr>,
     pub(crate) jitter: Option<f64>,
+    pub(crate) near: Near,
     pub(crate) codec: Option<Type>,
     pub(crate) batch: Option<Batch>,
+}
+
+/// Whether values may be kept in the near tier.
+pub(crate) enum Near {
+    No,
+    /// If their type can.
+    IfPossible,
+    /// It is an error if their type cannot.
+    Surely,
 }
 
 pub(crate) enum TagSource {
@@ -80,11 +90,18 @@ impl CachedFn {
             .cache_name
             .and_then(|written| mistakes.keep(name::<Options>("cache_name", written)));
         let jitter = options.jitter.and_then(|written| mistakes.keep(jitter(written)));
+        let near = options.near.and_then(|written| mistakes.keep(near(written, is_batch)));
         let cache_if = options.cache_if.and_then(|written| mistakes.keep(cache_if(written)));
         let (future, output) = output?;
         if is_batch && batch.is_none() {
             return None;
         }
+        // What might borrow would have to be bound to live for ever, by a user who has no use for it.
+        let by_itself = match is_batch || signature::may_borrow(&function.sig, &output) {
+            true => Near::No,
+            false => Near::IfPossible,
+        };
+        let near = near.unwrap_or(by_itself);
         Some(CachedFn {
             function,
             future,
@@ -97,6 +114,7 @@ impl CachedFn {
             cache_name,
             cache_if,
             jitter,
+            near,
             codec: options.codec,
             batch,
         })
@@ -322,6 +340,22 @@ fn jitter(written: Expr) -> syn::Result<f64> {
         );
         syn::Error::new_spanned(written, message)
     })
+}
+
+fn near(written: Expr, is_batch: bool) -> syn::Result<Near> {
+    match ungrouped(written) {
+        Expr::Lit(ExprLit { lit: Lit::Bool(is_near), .. }) if is_near.value && is_batch => {
+            let message = "the near tier keeps no elements of a batch; leave `near` off";
+            Err(syn::Error::new(is_near.span, message))
+        }
+        Expr::Lit(ExprLit { lit: Lit::Bool(is_near), .. }) if is_near.value => Ok(Near::Surely),
+        Expr::Lit(ExprLit { lit: Lit::Bool(_), .. }) => Ok(Near::No),
+        other => {
+            let message = "`near` is `false`, to keep this function out of the near tier, or `true`, to have \
+                           its type checked for it";
+            Err(syn::Error::new_spanned(other, message))
+        }
+    }
 }
 
 /// What is surely no condition; the rest is checked by its type.

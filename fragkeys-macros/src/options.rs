@@ -18,6 +18,7 @@ pub(crate) struct Options {
     pub(crate) cache_name: Option<Expr>,
     pub(crate) cache_if: Option<Expr>,
     pub(crate) jitter: Option<Expr>,
+    pub(crate) near: Option<Expr>,
     pub(crate) codec: Option<Type>,
     pub(crate) batch: Option<BatchOption>,
 }
@@ -51,6 +52,7 @@ impl OptionSet for Options {
         ("cache_name", "cache_name = \"sessions\""),
         ("cache_if", "cache_if = |value| !value.is_empty()"),
         ("jitter", "jitter = 0.1"),
+        ("near", "near = false"),
         ("codec", "codec = fragkeys::Json"),
         ("batch", "batch = id"),
     ];
@@ -67,6 +69,7 @@ impl OptionSet for Options {
             "cache_name" => set(&mut self.cache_name, name, value.parse()?),
             "cache_if" => set(&mut self.cache_if, name, value.parse()?),
             "jitter" => set(&mut self.jitter, name, value.parse()?),
+            "near" => set(&mut self.near, name, value.parse()?),
             "codec" => set(&mut self.codec, name, codec(value)?),
             _ => set(&mut self.batch, name, batch(name, value)?),
         }

@@ -3,8 +3,8 @@
 use proc_macro2::Ident;
 use syn::visit::{self, Visit};
 use syn::{
-    FnArg, GenericArgument, Lifetime, PatIdent, PathArguments, ReturnType, Signature, Type,
-    TypeImplTrait, TypeParamBound, TypePath,
+    FnArg, GenericArgument, Lifetime, PatIdent, Path, PathArguments, ReturnType, Signature, Type,
+    TypeImplTrait, TypeParam, TypeParamBound, TypePath, WherePredicate,
 };
 
 /// How the function gives its future.
@@ -178,4 +178,73 @@ fn loosen(boxed: &mut Type) {
         }
         _ => {}
     }
+}
+
+/// Might the value hold what does not live for ever? A type parameter that is not bound to, or a
+/// lifetime. Those of an `impl` block cannot be seen here, but for the custom to give parameters
+/// a single letter.
+pub(crate) fn may_borrow(signature: &Signature, output: &Type) -> bool {
+    struct Parts<'a> {
+        signature: &'a Signature,
+        may_borrow: bool,
+    }
+    impl<'a> Visit<'a> for Parts<'a> {
+        fn visit_lifetime(&mut self, lifetime: &'a Lifetime) {
+            self.may_borrow |= lifetime.ident != "static";
+        }
+
+        fn visit_path(&mut self, path: &'a Path) {
+            if let Some(first) = path.segments.first()
+                && path.leading_colon.is_none()
+                && first.arguments.is_none()
+            {
+                self.may_borrow |= match type_parameter(self.signature, &first.ident) {
+                    Some(parameter) => !is_static(self.signature, parameter),
+                    None => first.ident.to_string().len() == 1,
+                };
+            }
+            // `Cow<str>` does not show that it has one.
+            if let Some(last) = path.segments.last()
+                && last.ident == "Cow"
+            {
+                let is_lifetime = |it: &_| matches!(it, GenericArgument::Lifetime(_));
+                self.may_borrow |= match &last.arguments {
+                    PathArguments::AngleBracketed(given) => !given.args.iter().any(is_lifetime),
+                    _ => true,
+                };
+            }
+            visit::visit_path(self, path);
+        }
+    }
+    let mut parts = Parts { signature, may_borrow: false };
+    parts.visit_type(value(output));
+    parts.may_borrow
+}
+
+/// What of an output is the value: of a `Result`, its first argument.
+fn value(output: &Type) -> &Type {
+    match output {
+        Type::Path(path) => sole_argument(path, "Result").unwrap_or(output),
+        Type::Paren(inner) => value(&inner.elem),
+        Type::Group(inner) => value(&inner.elem),
+        _ => output,
+    }
+}
+
+fn type_parameter<'a>(signature: &'a Signature, name: &Ident) -> Option<&'a TypeParam> {
+    signature.generics.type_params().find(|parameter| parameter.ident == *name)
+}
+
+/// Is a type parameter bound to live for ever?
+fn is_static(signature: &Signature, parameter: &TypeParam) -> bool {
+    let is_static = |bound: &TypeParamBound| matches!(bound, TypeParamBound::Lifetime(it) if it.ident == "static");
+    let clauses = signature.generics.where_clause.iter().flat_map(|clause| &clause.predicates);
+    let of_parameter = clauses.filter_map(|predicate| match predicate {
+        WherePredicate::Type(predicate) => match &predicate.bounded_ty {
+            Type::Path(path) if path.path.is_ident(&parameter.ident) => Some(&predicate.bounds),
+            _ => None,
+        },
+        _ => None,
+    });
+    parameter.bounds.iter().chain(of_parameter.flatten()).any(is_static)
 }

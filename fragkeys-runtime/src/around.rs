@@ -187,6 +187,12 @@ impl Order {
     }
 }
 
+/// What is ordered of the next cached call here, if anything is.
+pub(crate) fn next_wish() -> Option<Wish> {
+    let next = |order: &Arc<Order>| order.taken_by.get().is_none().then_some(order.wish);
+    ORDER.try_with(next).ok().flatten()
+}
+
 /// How a future with an order has ended.
 enum Told<T> {
     /// With its own output; and whether a call took the order.

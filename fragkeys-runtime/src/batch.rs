@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash};
 use serde::Serialize;
 
 use crate::codec::ChosenCodec;
-use crate::encode;
+use crate::encode::{self, Buffer};
 use crate::value::{Cacheable, Fallible, Ops, Whole};
 
 /// What a function under `#[tagged_cache(batch)]` returns: a map from element to value.
@@ -103,7 +103,7 @@ impl<K: Clone + Eq + Serialize> BatchElement for K {}
 /// What can be done with an element, chosen where its type is known, as [`Ops`] are.
 pub(crate) struct ElementOps<K> {
     /// Appends it to the bytes of an identity; `false` if its `Serialize` fails.
-    pub(crate) encode: fn(&K, &mut Vec<u8>) -> bool,
+    pub(crate) encode: fn(&K, &mut Buffer) -> bool,
     pub(crate) is_same: fn(&K, &K) -> bool,
     pub(crate) clone: fn(&K) -> K,
 }

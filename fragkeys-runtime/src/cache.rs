@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::key::{Identity, Place};
 use crate::log::{notice, warning};
+use crate::near::{NearStats, NearTier};
 use crate::queue::BumpQueue;
 use crate::stats::{Counters, Stats};
 use crate::store::{AnyStore, Deadline, Found, Store};
@@ -32,6 +33,7 @@ struct Shared {
     settings: Settings,
     store: AnyStore,
     queue: BumpQueue,
+    near: Option<NearTier>,
     flights: Arc<Flights>,
     counters: Counters,
     reads: Condition,
@@ -94,6 +96,7 @@ impl Cache {
         /// Calls of different keys seldom meet.
         const FLIGHT_SHARDS: usize = 32;
         let queue = BumpQueue::new(settings.max_queued_bumps);
+        let near = settings.near.map(|near| NearTier::new(near.max_bytes));
         let flights = Arc::new(Flights::new(FLIGHT_SHARDS, settings.max_flight_waiters));
         Cache {
             shared: Arc::new(Shared {
@@ -101,6 +104,7 @@ impl Cache {
                 settings,
                 store,
                 queue,
+                near,
                 flights,
                 counters: Counters::default(),
                 reads: Condition::default(),
@@ -169,6 +173,14 @@ impl Cache {
         self.shared.counters.read()
     }
 
+    /// How its near tier is; `None` if it has none.
+    #[must_use]
+    pub fn near_stats(&self) -> Option<NearStats> {
+        let Shared { near, counters, store, .. } = &*self.shared;
+        let ledger = store.ledger().map(Arc::as_ref);
+        Some(NearStats::of(near.as_ref()?, counters.near_hits.read(), ledger))
+    }
+
     /// How many tags wait for a failed bump to be retried.
     #[must_use]
     pub fn queued_bumps(&self) -> usize {
@@ -182,6 +194,22 @@ impl Cache {
 
     pub(crate) fn max_queued_bumps(&self) -> usize {
         self.shared.settings.max_queued_bumps
+    }
+
+    /// The near tier, unless what is in it may have to be left alone: a failed bump may be of its
+    /// tags, which it does not know.
+    #[inline]
+    pub(crate) fn near(&self) -> Option<&NearTier> {
+        self.shared.near.as_ref().filter(|_| self.shared.queue.len() == 0)
+    }
+
+    pub(crate) fn has_near(&self) -> bool {
+        self.shared.near.is_some()
+    }
+
+    /// Is the near tier all the store that its values need?
+    pub(crate) fn is_store_near(&self) -> bool {
+        self.shared.store.is_near()
     }
 
     pub(crate) fn counters(&self) -> &Counters {

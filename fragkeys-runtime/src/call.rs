@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::around::Order;
 use crate::cache::Cache;
 use crate::config::LONGEST_TIMEOUT;
-use crate::encode::{self, append_text};
+use crate::encode::{self, Buffer, append_text};
 use crate::global;
 use crate::key::{Identity, key_base};
 use crate::outcome::{Outcome, Report};
@@ -17,11 +17,13 @@ use crate::value::{KeyPart, Plan, Reading, TagPart};
 mod answer;
 pub(crate) mod batch;
 mod miss;
+mod near;
 mod ordered;
 mod problem;
 mod request;
 
 pub(crate) use answer::answer;
+pub use near::near;
 pub(crate) use problem::Unstorable;
 use problem::{Problem, warn_once};
 pub(crate) use request::{Looked, Request};
@@ -30,13 +32,15 @@ pub(crate) use request::{Looked, Request};
 #[derive(Debug)]
 pub struct Call {
     site: &'static Site,
-    instance: Arc<Instance>,
+    instance: &'static Instance,
     /// All that tells it from other calls: the fingerprint, the arguments, and behind them what
     /// its tags are made of. Injective.
-    bytes: Vec<u8>,
+    bytes: Buffer,
     arguments_end: Option<usize>,
     has_unencodable: bool,
     tags: Vec<Tag>,
+    /// Where the values end and what these tags are begins, once that is written.
+    values_end: Option<usize>,
     timeout: Option<Duration>,
     jitter: f64,
 }
@@ -45,13 +49,14 @@ pub struct Call {
 const ARGUMENTS: usize = size_of::<u128>();
 
 impl Call {
+    #[inline]
     pub fn new<R, T>(site: &'static Site, path: Path, plan: &Plan<R, T>) -> Self {
         Call::of(site, site.instance(path, plan.ops.reading.find_shape))
     }
 
-    fn of(site: &'static Site, instance: Arc<Instance>) -> Self {
-        let mut bytes = Vec::with_capacity(96);
-        bytes.extend_from_slice(&instance.fingerprint.to_le_bytes());
+    fn of(site: &'static Site, instance: &'static Instance) -> Self {
+        let mut bytes = Buffer::new();
+        bytes.extend(&instance.fingerprint.to_le_bytes());
         Call {
             site,
             instance,
@@ -59,6 +64,7 @@ impl Call {
             arguments_end: None,
             has_unencodable: false,
             tags: Vec::new(),
+            values_end: None,
             timeout: None,
             jitter: 0.0,
         }
@@ -72,38 +78,53 @@ impl Call {
     /// What stands in the next placeholder: of those of one path in the templates, the first.
     pub fn placeholder<V: TagPart + ?Sized>(&mut self, value: &V) {
         self.end_arguments();
-        encode::append_display(value, &mut self.bytes);
+        self.bytes.append_display(value);
     }
 
     pub fn tag(&mut self, tag: impl Into<Tag>) {
         self.tags.push(tag.into());
     }
 
+    #[inline]
     fn end_arguments(&mut self) -> usize {
         *self.arguments_end.get_or_insert(self.bytes.len())
+    }
+
+    /// Completes what tells it from other calls. Says where its arguments and its values end.
+    #[inline]
+    fn complete(&mut self) -> (usize, usize) {
+        let end = self.end_arguments();
+        let values_end = match self.values_end {
+            Some(values_end) => values_end,
+            None => {
+                let values_end = *self.values_end.insert(self.bytes.len());
+                self.tags.iter().for_each(|tag| append_text(tag.as_str(), &mut self.bytes));
+                values_end
+            }
+        };
+        (end, values_end)
     }
 
     /// What the cache is asked for. An identity that was asked for before is remembered: then no
     /// tag is put together, and no key.
     fn identity(&mut self, cache: &Cache, codec: &str) -> Arc<Identity> {
-        let end = self.end_arguments();
-        let values_end = self.bytes.len();
-        self.tags.iter().for_each(|tag| append_text(tag.as_str(), &mut self.bytes));
-        if let Some(identity) = cache.recall(&self.bytes) {
+        let (end, values_end) = self.complete();
+        let bytes = self.bytes.as_slice();
+        if let Some(identity) = cache.recall(bytes) {
             return identity;
         }
-        let mut values = self.bytes.get(end..values_end).unwrap_or_default();
+        let mut values = bytes.get(end..values_end).unwrap_or_default();
         let values: Vec<&str> = std::iter::from_fn(|| encode::take_text(&mut values)).collect();
         let templates = self.site.templates.iter();
         let tags = templates.map(|template| Tag::of_template(template, &values));
         let tags = self.tags.iter().cloned().chain(tags).collect();
-        let Instance { name, fingerprint, .. } = &*self.instance;
-        let arguments = self.bytes.get(ARGUMENTS..end).unwrap_or_default();
+        let Instance { name, fingerprint, .. } = self.instance;
+        let arguments = bytes.get(ARGUMENTS..end).unwrap_or_default();
         // The fingerprint stands for the templates, and says how many of each there are.
-        let about_tags = self.bytes.get(end..).unwrap_or_default();
+        let about_tags = bytes.get(end..).unwrap_or_default();
         let identity = identify(cache, name, *fingerprint, codec, arguments, about_tags, tags);
         let identity = Arc::new(identity);
-        cache.remember(&self.bytes, &identity);
+        cache.remember(bytes, &identity);
         identity
     }
 
@@ -166,9 +187,11 @@ fn request<T>(
         Err(error) => return Err((name, Problem::NoCache, error.to_string())),
     };
     let codec = (reading.codec)(cache.format());
+    let is_near = reading.nearby.is_some() && cache.has_near();
     Ok(Request {
         timeout: call.jittered_timeout(&cache),
         identity: call.identity(&cache, codec),
+        near: is_near.then(|| call.bytes.as_slice().into()),
         // The shape is part of the fingerprint.
         sealed_with: Vec::new(),
         name,

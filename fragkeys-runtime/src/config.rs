@@ -7,6 +7,7 @@ use crate::codec::{CacheCodec, Format};
 use crate::error::{Error, ErrorKind};
 use crate::fragmented_keys::FragmentedKeys;
 use crate::global;
+use crate::near::Near;
 use crate::store::AnyStore;
 use crate::store::memory::MemoryStore;
 
@@ -59,6 +60,7 @@ pub(crate) struct Settings {
     pub(crate) max_flight_waiters: usize,
     pub(crate) format: Format,
     pub(crate) also_bump: Vec<FragmentedKeys>,
+    pub(crate) near: Option<Near>,
 }
 
 /// Below it, nothing is stored.
@@ -114,6 +116,7 @@ impl Config {
                 max_flight_waiters: 100_000,
                 format: Format::Bincode,
                 also_bump: Vec::new(),
+                near: None,
             },
             max_bytes: 64 << 20,
             misplaced: None,
@@ -201,6 +204,16 @@ impl Config {
         self
     }
 
+    /// Keeps decoded values in this process as well. Default: no near tier, each hit is strict.
+    ///
+    /// With one, a hit may be late by the way that Redis's word of a bump takes through the
+    /// network, and never by more than [`Near::max_staleness`]. In the process that bumped it is
+    /// not late. Over an embedded store it is never late, and takes the place of the entries there.
+    pub fn near(mut self, near: Near) -> Self {
+        self.settings.near = Some(near);
+        self
+    }
+
     /// The codec of functions that name none. Default: [`Bincode`](crate::Bincode).
     pub fn codec<C: CacheCodec>(mut self) -> Self {
         self.settings.format = C::FORMAT;
@@ -241,7 +254,10 @@ impl Config {
     pub(crate) fn build_as(self, name: String) -> Result<Cache, Error> {
         self.check()?;
         let store = match &self.location {
-            Location::Memory => AnyStore::Memory(MemoryStore::new(self.max_bytes)),
+            Location::Memory => {
+                let has_near = self.settings.near.is_some();
+                AnyStore::Memory(MemoryStore::new(self.max_bytes, has_near))
+            }
             #[cfg(feature = "redis")]
             Location::Redis(servers) => {
                 let store = crate::store::redis::RedisStore::open(servers, &self.settings)?;
@@ -279,6 +295,8 @@ impl Config {
             "flight_wait is above an hour: a call would wait that long for a run that hangs"
         } else if settings.prefix.is_empty() {
             "prefix is empty: it keeps this cache's keys apart from others in the same Redis"
+        } else if let Some(problem) = settings.near.and_then(|near| near.problem()) {
+            problem
         } else if self.is_cluster() && !settings.also_bump.is_empty() {
             "`also_bump` is not for clusters: `fragmented_keys` has keys that stand in two places"
         } else {

@@ -6,38 +6,28 @@
 //! in order one argument, and that could be a wrong answer. A `HashMap` may
 //! therefore miss where a `BTreeMap` hits.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use serde::ser::{self, Serialize};
 
+mod buffer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use buffer::Buffer;
+
 /// Appends `value` to `bytes`.
-pub(crate) fn append<T: Serialize + ?Sized>(
+pub(crate) fn append<T: Serialize + ?Sized, S: Sink>(
     value: &T,
-    bytes: &mut Vec<u8>,
+    bytes: &mut S,
 ) -> Result<(), Unencodable> {
     value.serialize(&mut Encoder { sink: bytes, is_human_readable: false })
 }
 
 /// Appends a text with its length.
-pub(crate) fn append_text(text: &str, bytes: &mut Vec<u8>) {
-    bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(text.as_bytes());
-}
-
-/// Appends how a value is displayed, with its length. One whose `Display` fails midway leaves
-/// what it wrote.
-pub(crate) fn append_display(value: impl fmt::Display, bytes: &mut Vec<u8>) {
-    let length_at = bytes.len();
-    bytes.extend_from_slice(&0_u64.to_le_bytes());
-    let begin = bytes.len();
-    let _ = write!(Text(bytes), "{value}");
-    let length = (bytes.len() - begin) as u64;
-    if let Some(place) = bytes.get_mut(length_at..begin) {
-        place.copy_from_slice(&length.to_le_bytes());
-    }
+pub(crate) fn append_text<S: Sink>(text: &str, bytes: &mut S) {
+    bytes.put(&(text.len() as u64).to_le_bytes());
+    bytes.put(text.as_bytes());
 }
 
 /// Takes a text with its length off the front of bytes.
@@ -46,15 +36,6 @@ pub(crate) fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
     let (text, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
     *bytes = rest;
     std::str::from_utf8(text).ok()
-}
-
-struct Text<'a>(&'a mut Vec<u8>);
-
-impl fmt::Write for Text<'_> {
-    fn write_str(&mut self, part: &str) -> fmt::Result {
-        self.0.extend_from_slice(part.as_bytes());
-        Ok(())
-    }
 }
 
 /// What of a value some codecs write without complaint and read back as something else.
@@ -97,7 +78,7 @@ impl ser::Error for Unencodable {
 }
 
 /// Where the encoding goes.
-trait Sink {
+pub(crate) trait Sink {
     /// The kind of the item that follows.
     fn mark(&mut self, kind: u8);
     fn put(&mut self, bytes: &[u8]);

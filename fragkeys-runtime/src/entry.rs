@@ -146,9 +146,9 @@ impl Entry {
             Some(place) => place,
             None => self.place(&mut budget).await?,
         };
-        let payload = request.encode(&ops, value)?;
-        let entry = request.seal::<T>(&place, &payload)?;
-        request.put(&place, entry, &mut budget).await
+        let encoded = request.encode(&ops, value)?;
+        let sealed = request.seal(&place, None, encoded)?;
+        request.put(&place, sealed, &mut budget).await
     }
 
     /// Drops this entry, as it is under the present versions of its tags; says whether it was there.
@@ -226,6 +226,7 @@ impl Entry {
             // A key must be known without the type, so the shape is checked in the entry.
             sealed_with: reading.shape().fingerprint.to_le_bytes().to_vec(),
             timeout: self.timeout_or_default(),
+            near: None,
             name: self.name.clone(),
         }
     }

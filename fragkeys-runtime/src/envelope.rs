@@ -22,6 +22,7 @@ mod tests;
 
 /// Changes with this layout or with the bytes of an address.
 const FORMAT: u8 = 0xF1;
+const EXPIRES: std::ops::Range<usize> = 10..18;
 const CHECKSUM: std::ops::Range<usize> = 18..26;
 const ADDRESS_LENGTH: std::ops::Range<usize> = 26..30;
 const HEAD: usize = ADDRESS_LENGTH.end;
@@ -53,6 +54,14 @@ pub(crate) fn open<'a>(bytes: &'a [u8], address: &[u8]) -> Option<&'a [u8]> {
         bytes.get(HEAD..)?.split_at_checked(usize::try_from(address_length).ok()?)?;
     let is_intact = || checksum(bytes).is_some_and(|sum| bytes.get(CHECKSUM) == Some(&sum));
     (sealed_for == address && is_intact()).then_some(payload)
+}
+
+/// How long an entry is right yet, by this machine's clock.
+pub(crate) fn left(bytes: &[u8]) -> Duration {
+    let expires =
+        bytes.get(EXPIRES).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Duration::from_millis(expires.unwrap_or_default()).saturating_sub(now)
 }
 
 /// One hash is the seed of the other: a hasher that takes both parts has half a kilobyte to

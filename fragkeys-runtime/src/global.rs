@@ -24,7 +24,7 @@ static EMBEDDED: LazyLock<ArcSwap<Cache>> = LazyLock::new(|| ArcSwap::from_point
 
 fn new_embedded() -> Cache {
     let settings = Config::memory().settings;
-    Cache::new("embedded".to_owned(), settings, AnyStore::Memory(MemoryStore::new(64 << 20)))
+    Cache::new("embedded".to_owned(), settings, AnyStore::Memory(MemoryStore::new(64 << 20, false)))
 }
 
 tokio::task_local! {
@@ -95,6 +95,17 @@ pub(crate) fn cache_for(name: &str) -> Result<Cache, Error> {
         return Ok(cache());
     }
     scoped().map_or_else(|| cache_named(name), Ok)
+}
+
+/// Asks that same cache something without counting who has it, which costs the near tier as much
+/// as all of its tags. `None` if there is no such cache, or nothing was installed yet.
+#[inline]
+pub(crate) fn ask_cache_for<T>(name: &str, ask: impl Fn(&Cache) -> Option<T>) -> Option<T> {
+    match SCOPED.try_with(&ask) {
+        Ok(answer) => answer,
+        Err(_) if name == DEFAULT => ask(INSTALLED.load().as_deref()?),
+        Err(_) => ask(&cache_named(name).ok()?),
+    }
 }
 
 pub(crate) fn install(name: String, cache: Cache) -> Result<Cache, Error> {

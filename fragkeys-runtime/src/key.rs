@@ -4,8 +4,11 @@
 //! versions of its tags. The key is its hash; the entry holds the address itself,
 //! so that a collision of hashes is a miss (I4).
 
+use std::sync::Arc;
+
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::near::Grounds;
 use crate::tag::Tag;
 use crate::version::Version;
 
@@ -32,7 +35,7 @@ impl Identity {
             address.extend_from_slice(&version.to_le_bytes());
         }
         let key = format!("{}:{:032x}", self.key_base, xxh3_128(&address));
-        Place { key, address }
+        Place { key, address, grounds: None }
     }
 }
 
@@ -41,6 +44,9 @@ impl Identity {
 pub(crate) struct Place {
     pub(crate) key: String,
     pub(crate) address: Vec<u8>,
+    /// Where the near tier finds out for how long what stands here is right. `None` if there is no
+    /// near tier, or nobody would tell.
+    pub(crate) grounds: Option<Arc<Grounds>>,
 }
 
 /// How the keys of all entries of one function, or of one name, begin.

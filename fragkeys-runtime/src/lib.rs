@@ -25,6 +25,7 @@ mod key;
 mod key_ring;
 mod log;
 mod model;
+mod near;
 mod outcome;
 mod queue;
 mod shape;
@@ -62,6 +63,7 @@ pub use model::{
     Bumping, Change, KeyedBy, ModelInfo, Muted, TaggedModel, is_muted, is_registered, models, mute,
     register,
 };
+pub use near::{Near, NearStats};
 pub use outcome::{Outcome, observe};
 pub use stats::Stats;
 pub use tag::Tag;

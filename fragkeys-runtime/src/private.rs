@@ -5,12 +5,15 @@ pub use inventory;
 
 pub use crate::batch::{BatchElement, BatchOf, BatchPlan, Elements};
 pub use crate::call::batch::{Batch, Missing, run_batch};
-pub use crate::call::{Call, run};
+pub use crate::call::{Call, near, run};
 pub use crate::codec::OfCache;
 pub use crate::model::Registered;
 pub use crate::site::{Instances, Path, Site};
 pub use crate::tag::{Part, TagText};
-pub use crate::value::{Fallible, KeyPart, OutputOfAnythingElse, Plan, Returns, TagPart, Whole};
+pub use crate::value::{
+    Fallible, KeyPart, NearOfAnythingElse, NearValue, OutputOfAnythingElse, Plan, Returns, TagPart,
+    Whole,
+};
 
 use crate::cache::bump::bump;
 use crate::error::Error;

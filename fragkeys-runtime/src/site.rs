@@ -3,9 +3,8 @@
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
-use arc_swap::ArcSwapOption;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::encode::append_text;
@@ -33,13 +32,45 @@ pub struct Site {
 }
 
 /// The instances of a function that were called: one, or one for each set of generic arguments.
+/// They stay, so each is written down behind the last one and found without a lock or a count.
 #[derive(Debug)]
-pub struct Instances(ArcSwapOption<Vec<Arc<Instance>>>);
+pub struct Instances(OnceLock<Box<(Instance, Instances)>>);
 
 impl Instances {
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
-        Instances(ArcSwapOption::const_empty())
+        Instances(OnceLock::new())
+    }
+
+    fn find(&self, id: TypeId) -> Option<&Instance> {
+        let mut instances = self;
+        while let Some((instance, others)) = instances.0.get().map(Box::as_ref) {
+            if instance.id == id {
+                return Some(instance);
+            }
+            instances = others;
+        }
+        None
+    }
+
+    /// Adds one, unless somebody else just has.
+    fn add(&self, fresh: Instance) -> &Instance {
+        let id = fresh.id;
+        let mut fresh = Some(fresh);
+        let mut instances = self;
+        loop {
+            if let Some(instance) = fresh.take()
+                && let Err(back) = instances.0.set(Box::new((instance, Instances::new())))
+            {
+                fresh = Some(back.0);
+            }
+            // It is set: by us, or by who came first.
+            let Some((instance, others)) = instances.0.get().map(Box::as_ref) else { continue };
+            if instance.id == id {
+                return instance;
+            }
+            instances = others;
+        }
     }
 }
 
@@ -66,23 +97,16 @@ pub(crate) struct Instance {
 }
 
 impl Site {
-    pub(crate) fn instance(&'static self, path: Path, shape_of: fn() -> Shape) -> Arc<Instance> {
-        let find = |instances: Option<&Vec<Arc<Instance>>>| {
-            instances?.iter().find(|instance| instance.id == path.id).cloned()
-        };
-        if let Some(instance) = find(self.instances.0.load().as_deref()) {
-            return instance;
+    pub(crate) fn instance(
+        &'static self,
+        path: Path,
+        shape_of: fn() -> Shape,
+    ) -> &'static Instance {
+        match self.instances.find(path.id) {
+            Some(instance) => instance,
+            // Worked out without a lock: a type's `Deserialize` may call cached functions too.
+            None => self.instances.add(self.work_out(path, shape_of)),
         }
-        // Worked out without a lock: a type's `Deserialize` may call cached functions too.
-        let fresh = Arc::new(self.work_out(path, shape_of));
-        self.instances.0.rcu(|instances| {
-            let others = instances.as_deref().cloned().unwrap_or_default();
-            match find(Some(&others)) {
-                Some(_) => Some(Arc::new(others)),
-                None => Some(Arc::new(others.into_iter().chain([fresh.clone()]).collect())),
-            }
-        });
-        find(self.instances.0.load().as_deref()).unwrap_or(fresh)
     }
 
     fn work_out(&'static self, path: Path, shape_of: fn() -> Shape) -> Instance {

@@ -1,6 +1,6 @@
 //! Counters, so that a person can see what a cache does.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
@@ -18,28 +18,54 @@ macro_rules! counters {
 
         impl Counters {
             pub(crate) fn read(&self) -> Stats {
-                Stats { $($name: self.$name.0.load(Ordering::Relaxed),)* }
+                Stats { $($name: self.$name.read(),)* }
             }
         }
     };
 }
 
+/// Counts in several places, a thread always in the same one: hits of the near tier on several
+/// cores would else do little but wait for each other's counting.
 #[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
+pub(crate) struct Counter([Stripe; STRIPES]);
+
+const STRIPES: usize = 8;
+
+/// Alone in what a core takes from memory at a time.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Stripe(AtomicU64);
 
 impl Counter {
+    #[inline]
     pub(crate) fn add(&self) {
         self.add_many(1);
     }
 
+    #[inline]
     pub(crate) fn add_many(&self, number: usize) {
-        self.0.fetch_add(number as u64, Ordering::Relaxed);
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static STRIPE: usize = THREADS.fetch_add(1, Ordering::Relaxed) % STRIPES;
+        }
+        let Counter(stripes) = self;
+        // A thread that ends counts in the first one.
+        let stripe = STRIPE.try_with(|stripe| *stripe).unwrap_or(0);
+        if let Some(Stripe(count)) = stripes.get(stripe) {
+            count.fetch_add(number as u64, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn read(&self) -> u64 {
+        self.0.iter().map(|Stripe(count)| count.load(Ordering::Relaxed)).sum()
     }
 }
 
 counters! {
     /// Calls answered from the store.
     hits,
+    /// Calls answered in this process, by the near tier. They are not among `hits`.
+    near_hits,
     /// Calls that found no entry.
     misses,
     /// Of the misses, those that shared the run of another call instead of running.

@@ -7,9 +7,11 @@ use bytes::Bytes;
 
 use crate::error::Error;
 use crate::key::{Identity, Place};
+use crate::near::Ledger;
 use crate::tag::Tag;
 use crate::version::Version;
 
+pub(crate) mod cell;
 mod deadline;
 pub(crate) mod identity;
 pub(crate) mod memory;
@@ -136,6 +138,20 @@ impl AnyStore {
             #[cfg(feature = "redis")]
             AnyStore::Redis(store) => store.remember_identity(bytes, identity),
         }
+    }
+
+    /// What its near tier knows of the connections; `None` where it needs none, or there is no tier.
+    pub(crate) fn ledger(&self) -> Option<&Arc<Ledger>> {
+        match self {
+            AnyStore::Memory(_) => None,
+            #[cfg(feature = "redis")]
+            AnyStore::Redis(store) => store.ledger(),
+        }
+    }
+
+    /// Is it in this process, so that what the near tier keeps need not be stored as well?
+    pub(crate) fn is_near(&self) -> bool {
+        matches!(self, AnyStore::Memory(_))
     }
 
     /// Bumps without waiting, where that can be done; `false` where it cannot.

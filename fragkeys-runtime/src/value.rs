@@ -13,6 +13,11 @@ use serde::de::DeserializeOwned;
 use crate::codec::{ChosenCodec, CodecError, Format, OfCache};
 use crate::shape::{Shape, remembered, shape_of};
 
+mod near;
+
+pub(crate) use near::Nearby;
+pub use near::{NearOfAnythingElse, NearValue};
+
 /// A function that returns `R`.
 pub struct Returns<R>(PhantomData<fn() -> R>);
 
@@ -77,6 +82,13 @@ pub struct Plan<R, T> {
     pub(crate) ops: Ops<T>,
 }
 
+impl<R, T> Plan<R, T> {
+    /// The function's output for a value of the near tier.
+    pub fn output(&self, value: T) -> R {
+        (self.join)(value)
+    }
+}
+
 /// What can be done with a value, chosen where its type is known, so that a missing
 /// `Serialize` is one error at the return type and not one in each place that uses it.
 pub(crate) struct Ops<T> {
@@ -91,6 +103,8 @@ pub(crate) struct Reading<T> {
     pub(crate) is_self_describing: fn(Format) -> bool,
     /// Works the shape out; [`Reading::shape`] remembers it.
     pub(crate) find_shape: fn() -> Shape,
+    /// Unless its values stay out of the near tier.
+    pub(crate) nearby: Option<Nearby<T>>,
 }
 
 impl<T> Ops<T> {
@@ -105,6 +119,7 @@ impl<T> Ops<T> {
                 codec: C::name,
                 is_self_describing: C::is_self_describing,
                 find_shape: shape_of::<T>,
+                nearby: None,
             },
             encode: C::encode,
         }
@@ -122,6 +137,7 @@ impl<T> Reading<T> {
             codec: OfCache::name,
             is_self_describing: OfCache::is_self_describing,
             find_shape: shape_of::<T>,
+            nearby: None,
         }
     }
 

@@ -113,9 +113,9 @@ pub use fragkeys_runtime::Tls;
 pub use fragkeys_runtime::{
     BatchMap, Bincode, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError, CommitScope,
     Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, KeyRing, KeyedBy, ModelInfo, Muted,
-    OnCommit, Outcome, RingTag, Stats, Tag, TaggedModel, Version, bypass, cache, cache_named,
-    commit_follows, committing, evict, is_muted, is_registered, key_of, models, mute, observe,
-    on_commit, peek, refresh, register, reset_for_tests, with_cache,
+    Near, NearStats, OnCommit, Outcome, RingTag, Stats, Tag, TaggedModel, Version, bypass, cache,
+    cache_named, commit_follows, committing, evict, is_muted, is_registered, key_of, models, mute,
+    observe, on_commit, peek, refresh, register, reset_for_tests, with_cache,
 };
 
 #[doc(hidden)]

@@ -22,6 +22,7 @@ mod interop;
 mod invariants;
 mod key_ring;
 mod model;
+mod near;
 mod parity;
 mod round_trips;
 mod runtimes;

@@ -27,6 +27,8 @@ pub enum Action {
     Drop,
     /// It vanishes and its connection is closed.
     Cut,
+    /// This goes on to the server in its place.
+    Replace(&'static [u8]),
 }
 
 /// Decides about the requests of the clients, see [`Proxy::on_request`].

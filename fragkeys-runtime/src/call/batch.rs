@@ -22,7 +22,7 @@ use item::{Item, Items};
 /// A batch as the macro puts it together.
 pub struct Batch<K> {
     site: &'static Site,
-    instance: Arc<Instance>,
+    instance: &'static Instance,
     ops: ElementOps<K>,
     keys: Vec<K>,
     calls: Vec<Call>,
@@ -51,10 +51,10 @@ impl<K> Batch<K> {
         let mut seen: HashMap<Vec<u8>, Vec<&K>> = HashMap::with_capacity(elements.all.len());
         let mut calls = Vec::with_capacity(elements.all.len());
         for element in elements.all {
-            let mut call = Call::of(self.site, self.instance.clone());
+            let mut call = Call::of(self.site, self.instance);
             call.has_unencodable = !(self.ops.encode)(element, &mut call.bytes);
             // Two that only serde cannot tell apart share an entry, and are two all the same.
-            let alike = seen.entry(call.bytes.clone()).or_default();
+            let alike = seen.entry(call.bytes.as_slice().to_vec()).or_default();
             if !alike.iter().any(|seen| (self.ops.is_same)(seen, element)) {
                 alike.push(element);
                 calls.push((element, call));
@@ -115,7 +115,7 @@ where
     let Batch { site, instance, ops, keys, calls, missing } = batch;
     let order = Order::take(&instance.name);
     let is_bypassed = order.as_ref().is_some_and(|order| matches!(order.wish(), Wish::Bypass));
-    let cache = if is_bypassed { None } else { cache_of(site, &instance) };
+    let cache = if is_bypassed { None } else { cache_of(site, instance) };
     let item = |call| Item::new(call, cache.as_ref(), &plan.ops.reading, &report);
     let items = Items { all: calls.into_iter().map(item).collect(), cache };
     answer(Asked { keys, clone: ops.clone, missing, items, report, order }, plan, cache_if, body)

@@ -142,23 +142,23 @@ impl Miss {
         if !may_store && !runner.as_ref().is_some_and(Runner::is_awaited) {
             return None;
         }
-        let Ok(payload) = request.encode(ops, value) else {
+        let Ok(encoded) = request.encode(ops, value) else {
             runner.into_iter().for_each(Runner::disband);
             return None;
         };
         // They need not wait for the store. The runner is kept until it has it: who comes
         // meanwhile does not find it there yet.
         if let Some(runner) = &mut runner {
-            runner.share(payload.clone(), may_store);
+            runner.share(encoded.payload.clone(), may_store);
         }
         if !may_store {
             return None;
         }
-        let entry = request.seal::<T>(&self.place, &payload).ok()?;
-        let stored = request.put(&self.place, entry, &mut self.budget).await;
+        let sealed = request.seal(&self.place, ops.reading.nearby, encoded).ok()?;
+        let stored = request.put(&self.place, sealed, &mut self.budget).await;
         // Refreshed or evicted meanwhile, and perhaps stored behind that: a miss is better.
         if runner.is_some_and(|runner| runner.is_outdated()) {
-            let _ = request.cache.remove(&self.place, &mut self.budget).await;
+            let _ = request.remove(&self.place, &mut self.budget).await;
             return Some(Outcome::NotStored);
         }
         Some(match stored {

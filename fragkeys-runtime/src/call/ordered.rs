@@ -68,7 +68,7 @@ async fn evict(request: Option<Request>) -> bool {
     let Ok(place) = request.place(&mut budget).await else { return false };
     // First: what is under way must not come back behind the removal.
     request.cache.flights().forget(&request.flight_key(&place));
-    request.cache.remove(&place, &mut budget).await.unwrap_or(false)
+    request.remove(&place, &mut budget).await.unwrap_or(false)
 }
 
 async fn key_of(request: Option<Request>, name: &str) -> String {

@@ -15,10 +15,11 @@ use crate::envelope;
 use crate::error::{Error, ErrorKind};
 use crate::flight::Key;
 use crate::key::{Identity, Place};
+use crate::near::AnyKept;
 use crate::outcome::{Outcome, Report};
 use crate::shape::Shape;
 use crate::store::Found;
-use crate::value::{Ops, Reading};
+use crate::value::{Nearby, Ops, Reading};
 
 /// What to look for, and how long to keep what is stored instead.
 pub(crate) struct Request {
@@ -27,8 +28,23 @@ pub(crate) struct Request {
     /// Must also match for an entry to be read, but is not part of its key.
     pub(crate) sealed_with: Vec<u8>,
     pub(crate) timeout: Duration,
+    /// Where its value stands in the near tier, if it may.
+    pub(crate) near: Option<Box<[u8]>>,
     /// The function or entry, for messages.
     pub(crate) name: Arc<str>,
+}
+
+/// A value's bytes, and the value as it is read back from them.
+pub(crate) struct Encoded<T> {
+    pub(super) payload: Bytes,
+    back: T,
+}
+
+/// An entry made ready to be stored.
+pub(crate) struct Sealed {
+    pub(super) entry: Vec<u8>,
+    /// For the near tier.
+    near: Option<Arc<AnyKept>>,
 }
 
 /// What a look found.
@@ -60,6 +76,7 @@ impl Request {
         let payload = envelope::open(entry, &self.address(place));
         let value = payload.map(|payload| (reading.decode)(self.cache.format(), payload));
         if let Some(Ok(value)) = value {
+            self.keep_found(reading.nearby, place, &value, entry);
             return Some(value);
         }
         self.cache.counters().rejected.add();
@@ -111,26 +128,40 @@ impl Request {
     }
 
     /// The bytes of a value, if it can be stored and read back.
-    pub(crate) fn encode<T>(&self, ops: &Ops<T>, value: &T) -> Result<Bytes, Unstorable> {
-        let payload = encode_checked(ops, self.cache.format(), value);
-        payload.map(Bytes::from).inspect_err(|reason| self.refuse::<T>(reason))
+    pub(crate) fn encode<T>(&self, ops: &Ops<T>, value: &T) -> Result<Encoded<T>, Unstorable> {
+        let encoded = encode_checked(ops, self.cache.format(), value);
+        encoded.inspect_err(|reason| self.refuse::<T>(reason))
     }
 
-    /// The entry's bytes, if they are not too many.
-    pub(crate) fn seal<T>(&self, place: &Place, payload: &[u8]) -> Result<Vec<u8>, Unstorable> {
+    /// The entry, if its bytes are not too many.
+    pub(crate) fn seal<T>(
+        &self,
+        place: &Place,
+        nearby: Option<Nearby<T>>,
+        Encoded { payload, back }: Encoded<T>,
+    ) -> Result<Sealed, Unstorable> {
         let limit = self.cache.max_entry_bytes();
-        let entry = envelope::seal(&self.address(place), payload, self.timeout);
+        let near = self.made(nearby, place, back, payload.len());
+        let entry = envelope::seal(&self.address(place), &payload, self.timeout);
         let sealed = entry.filter(|entry| entry.len() <= limit);
+        let sealed = sealed.map(|entry| Sealed { entry, near });
         sealed.ok_or(Unstorable::TooLarge { limit }).inspect_err(|reason| self.refuse::<T>(reason))
     }
 
     pub(crate) async fn put(
         &self,
         place: &Place,
-        entry: Vec<u8>,
+        Sealed { entry, near }: Sealed,
         budget: &mut Budget,
     ) -> Result<(), Error> {
+        if near.as_ref().is_some_and(|near| self.cache.is_store_near() && self.keep_made(near)) {
+            self.cache.counters().stored.add();
+            return Ok(());
+        }
         let stored = self.cache.put(&self.identity, place, entry, self.timeout, budget).await;
+        if let (Ok(()), Some(near)) = (&stored, &near) {
+            self.keep_made(near);
+        }
         if let Err(error) = &stored
             && error.kind() == ErrorKind::TooLarge
         {
@@ -147,17 +178,17 @@ impl Request {
     }
 }
 
-/// The bytes of a value that will be read back as the same value.
+/// The bytes of a value that will be read back as the same value, and the value so read.
 ///
 /// A codec refuses what it is known to read back as something else. What is not known is
 /// found by reading back: a field that is only written, or only read, shifts all behind it,
 /// and the bytes of what is read then have another length. (Not other bytes: a `HashMap`'s
 /// order is not its own.)
-fn encode_checked<T>(ops: &Ops<T>, format: Format, value: &T) -> Result<Vec<u8>, Unstorable> {
+fn encode_checked<T>(ops: &Ops<T>, format: Format, value: &T) -> Result<Encoded<T>, Unstorable> {
     let payload = (ops.encode)(format, value).map_err(Unstorable::CodecRefused)?;
     let back = (ops.reading.decode)(format, &payload).map_err(Unstorable::NotReadBack)?;
     match (ops.encode)(format, &back) {
-        Ok(again) if again.len() == payload.len() => Ok(payload),
+        Ok(again) if again.len() == payload.len() => Ok(Encoded { payload: payload.into(), back }),
         _ => Err(Unstorable::ReadBackOtherwise),
     }
 }

@@ -132,6 +132,6 @@ impl Serialize for Refuses {
 
 #[test]
 fn a_refusal_does_not_quote() {
-    let error = append(&Refuses, &mut Vec::new()).unwrap_err();
+    let error = append(&Refuses, &mut Vec::<u8>::new()).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"));
 }

@@ -1,17 +1,20 @@
 //! The embedded store: in this process, bounded in bytes, gone with it.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hash};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
+use super::cell::Cell;
 use super::identity::Identities;
 use super::{Deadline, Each, Found, Put, Store};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place};
+use crate::near::Grounds;
 use crate::tag::Tag;
 use crate::version::Version;
 
@@ -42,23 +45,47 @@ impl<V> Weighter<Tag, V> for Weight {
     }
 }
 
+/// The cell of a tag that is evicted, or was never taken in, is abandoned before it cannot be
+/// found any more: nobody would tell it of the next bump.
+#[derive(Clone)]
+struct Abandon;
+
+impl Lifecycle<Tag, Arc<Cell>> for Abandon {
+    type RequestState = ();
+
+    fn before_evict(&self, (): &mut (), _: &Tag, cell: &mut Arc<Cell>) {
+        cell.abandon();
+    }
+
+    fn on_evict(&self, (): &mut (), _: Tag, cell: Arc<Cell>) {
+        cell.abandon();
+    }
+}
+
 pub(crate) struct MemoryStore {
     entries: Cache<String, Kept, Weight>,
     /// A tag that was evicted is seeded anew, above all versions ever given.
-    versions: Cache<Tag, Version, Weight>,
+    versions: Cache<Tag, Arc<Cell>, Weight, DefaultHashBuilder, Abandon>,
     /// The newest version given to any tag. Its lock makes a bump one step.
     newest: Mutex<u64>,
     identities: Identities,
+    has_near: bool,
 }
 
 impl MemoryStore {
-    pub(crate) fn new(max_bytes: u64) -> Self {
+    pub(crate) fn new(max_bytes: u64, has_near: bool) -> Self {
         let for_versions = max_bytes / VERSION_SHARE;
         MemoryStore {
             entries: sized_cache(max_bytes - for_versions, Weight),
-            versions: sized_cache(for_versions, Weight),
+            versions: sized_cache_with(
+                for_versions,
+                Weight,
+                DefaultHashBuilder::default(),
+                Abandon,
+            ),
             newest: Mutex::new(0),
             identities: Identities::new(),
+            has_near,
         }
     }
 
@@ -71,29 +98,42 @@ impl MemoryStore {
         self.entries.weight() + self.versions.weight()
     }
 
-    fn current(&self, tag: &Tag) -> Result<Version, Error> {
-        if let Some(version) = self.versions.get(tag) {
-            return Ok(version);
+    /// A tag's version and its cell. One that is evicted meanwhile is abandoned: then the version
+    /// was right until now.
+    fn current(&self, tag: &Tag) -> Result<(Arc<Cell>, Version), Error> {
+        let known = || {
+            let cell = self.versions.get(tag)?;
+            cell.version().map(|version| (cell, version))
+        };
+        if let Some(known) = known() {
+            return Ok(known);
         }
         let mut newest = self.lock_newest();
         // Somebody else may have seeded or bumped it before the lock was ours.
-        match self.versions.get(tag) {
-            Some(version) => Ok(version),
+        match known() {
+            Some(known) => Ok(known),
             None => self.give(tag, &mut newest),
         }
     }
 
-    fn give(&self, tag: &Tag, newest: &mut u64) -> Result<Version, Error> {
+    fn give(&self, tag: &Tag, newest: &mut u64) -> Result<(Arc<Cell>, Version), Error> {
         let version = Version::new(now().max(*newest + 1))
             .ok_or_else(|| Error::new(ErrorKind::Protocol, "the clock is past the year 2262"))?;
         *newest = version.into();
-        self.versions.insert(tag.clone(), version);
-        Ok(version)
+        // Cells are only added under the lock, so none takes the place of another.
+        if let Some(cell) = self.versions.get(tag)
+            && cell.become_version(version)
+        {
+            return Ok((cell, version));
+        }
+        let cell = Arc::new(Cell::known(version));
+        self.versions.insert(tag.clone(), cell.clone());
+        Ok((cell, version))
     }
 
     pub(crate) fn bump_at_once(&self, tags: &[Tag]) -> Result<Vec<Version>, Error> {
         let mut newest = self.lock_newest();
-        tags.iter().map(|tag| self.give(tag, &mut newest)).collect()
+        tags.iter().map(|tag| Ok(self.give(tag, &mut newest)?.1)).collect()
     }
 
     fn lock_newest(&self) -> MutexGuard<'_, u64> {
@@ -106,9 +146,25 @@ impl MemoryStore {
 /// are no more shards than leave room for a large entry in each.
 pub(super) fn sized_cache<K, V, W>(bytes: u64, weight: W) -> Cache<K, V, W>
 where
-    K: Eq + std::hash::Hash,
+    K: Eq + Hash,
     V: Clone,
     W: Weighter<K, V> + Clone,
+{
+    sized_cache_with(bytes, weight, DefaultHashBuilder::default(), DefaultLifecycle::default())
+}
+
+pub(crate) fn sized_cache_with<K, V, W, B, L>(
+    bytes: u64,
+    weight: W,
+    hasher: B,
+    lifecycle: L,
+) -> Cache<K, V, W, B, L>
+where
+    K: Eq + Hash,
+    V: Clone,
+    W: Weighter<K, V> + Clone,
+    B: BuildHasher + Clone,
+    L: Lifecycle<K, V> + Clone,
 {
     const ROOM: u64 = 16 << 20;
     let typical_item = OVERHEAD * 4;
@@ -121,14 +177,9 @@ where
         .shards(prev_power_of_two(shards))
         .build();
     match options {
-        Ok(options) => Cache::with_options(
-            options,
-            weight,
-            DefaultHashBuilder::default(),
-            DefaultLifecycle::default(),
-        ),
+        Ok(options) => Cache::with_options(options, weight, hasher, lifecycle),
         // Only for a capacity that was not given.
-        Err(_) => Cache::with_weighter(items, bytes, weight),
+        Err(_) => Cache::with(items, bytes, weight, hasher, lifecycle),
     }
 }
 
@@ -146,11 +197,15 @@ fn now() -> u64 {
 
 impl Store for MemoryStore {
     async fn look(&self, identity: &Identity, _: Duration, _: Deadline) -> Result<Found, Error> {
-        let versions =
+        let known =
             identity.tags.iter().map(|tag| self.current(tag)).collect::<Result<Vec<_>, _>>()?;
-        let place = Arc::new(identity.at(&versions));
+        let versions: Vec<Version> = known.iter().map(|(_, version)| *version).collect();
+        let mut place = identity.at(&versions);
+        if self.has_near {
+            place.grounds = Some(Arc::new(Grounds::new(known, Vec::new())));
+        }
         let entry = self.entries.get(&place.key).filter(|kept| kept.until > Instant::now());
-        Ok(Found { place, entry: entry.map(|kept| kept.bytes) })
+        Ok(Found { place: Arc::new(place), entry: entry.map(|kept| kept.bytes) })
     }
 
     async fn look_many(
@@ -172,7 +227,7 @@ impl Store for MemoryStore {
         _: Duration,
         _: Deadline,
     ) -> Result<Vec<Version>, Error> {
-        tags.iter().map(|tag| self.current(tag)).collect()
+        tags.iter().map(|tag| Ok(self.current(tag)?.1)).collect()
     }
 
     async fn bump(&self, tags: &[Tag], _: Duration) -> Vec<Result<Version, Error>> {

@@ -21,6 +21,7 @@ use crate::cache::outliving;
 use crate::config::{Servers, Settings};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place, version_key};
+use crate::near::Ledger;
 use crate::tag::{Kind, Tag};
 use crate::version::Version;
 
@@ -52,6 +53,8 @@ pub(crate) struct RedisStore {
     tag_lifetime: Duration,
     /// What Redis told last.
     guesses: quick_cache::sync::Cache<Tag, Guess, Weight>,
+    /// What the near tier knows of the connections, if there is one.
+    ledger: Option<Arc<Ledger>>,
 }
 
 /// What is probably true of a tag.
@@ -64,12 +67,22 @@ struct Guess {
 
 impl RedisStore {
     pub(crate) fn open(servers: &Servers, settings: &Settings) -> Result<Self, Error> {
+        let ledger = settings.near.map(|near| Arc::new(Ledger::new(near.max_staleness)));
         Ok(RedisStore {
-            route: Route::open(servers, settings)?,
+            route: Route::open(servers, settings, ledger.as_ref())?,
             prefix: settings.prefix.clone(),
             tag_lifetime: settings.tag_lifetime,
             guesses: sized_cache(GUESS_BYTES, Weight),
+            ledger,
         })
+    }
+
+    pub(crate) fn ledger(&self) -> Option<&Arc<Ledger>> {
+        self.ledger.as_ref()
+    }
+
+    fn has_near(&self) -> bool {
+        self.ledger.is_some()
     }
 
     /// Begins to connect; a call that comes meanwhile waits for it.

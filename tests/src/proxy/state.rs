@@ -152,7 +152,7 @@ impl Shared {
         id: u64,
         direction: Direction,
         arrived: Instant,
-        piece: &mut [u8],
+        piece: &mut Vec<u8>,
     ) -> Verdict {
         let action =
             if direction == Direction::Request { self.ask(piece) } else { Action::Forward };
@@ -161,6 +161,7 @@ impl Shared {
             Action::Forward => {}
             Action::Drop => return discard(&mut state),
             Action::Cut => return Verdict::Close,
+            Action::Replace(other) => *piece = other.to_vec(),
             Action::Hold => {
                 let releases = state.releases;
                 let held = |state: &State| state.releases == releases;

@@ -100,9 +100,10 @@ impl<V> Items<V> {
                 && item.value.is_none()
                 && request.may_store()
                 && let Some(value) = value_of(at)
-                && let Ok(payload) = request.encode(ops, value)
-                && let Ok(entry) = request.seal::<V>(place, &payload)
+                && let Ok(encoded) = request.encode(ops, value)
+                && let Ok(sealed) = request.seal(place, None, encoded)
             {
+                let entry = sealed.entry;
                 bytes += entry.len();
                 let (identity, timeout) = (request.identity.clone(), request.timeout);
                 entries.push((at, Put { identity, place: place.clone(), entry, timeout }));
@@ -228,6 +229,7 @@ fn request<T>(mut call: Call, cache: &Cache, reading: &Reading<T>) -> Option<Req
     }
     let codec = (reading.codec)(cache.format());
     Some(Request {
+        near: None,
         timeout: call.jittered_timeout(cache),
         identity: call.identity(cache, codec),
         sealed_with: Vec::new(),

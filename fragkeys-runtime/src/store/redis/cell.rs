@@ -6,48 +6,15 @@
 //! is handed out. So if a cell holds the same version when a read is sent and when its reply has
 //! come, that version was current when Redis ran the read (I2).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use quick_cache::sync::{Cache, GuardResult};
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 use redis::{PushInfo, PushKind, Value};
 
-use crate::version::Version;
-
-/// What is known of one version: the version itself; or a number below all versions, another one
-/// each time that it ceases to be known, so that an answer which comes too late is no news.
-#[derive(Debug)]
-pub(super) struct Cell(AtomicU64);
-
-/// In a cell that nobody tells of changes any more.
-const ABANDONED: u64 = 0;
-
-impl Cell {
-    /// The version, if it is known and Redis would tell of a change.
-    pub(super) fn version(&self) -> Option<Version> {
-        Version::of_cell(self.0.load(Ordering::Acquire))
-    }
-
-    /// What [`learn`](Self::learn) wants to be told with the answer: taken before Redis is asked.
-    pub(super) fn question(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
-    }
-
-    /// Takes an answer, unless a change was pushed since the question.
-    pub(super) fn learn(&self, question: u64, version: Version) {
-        if question != ABANDONED && Version::of_cell(question).is_none() {
-            let (success, failure) = (Ordering::AcqRel, Ordering::Relaxed);
-            let _ = self.0.compare_exchange(question, version.into(), success, failure);
-        }
-    }
-
-    /// Ceases to be known. What is abandoned stays so.
-    fn forget(&self, question: u64) {
-        let forgotten = |held| (held != ABANDONED).then_some(question);
-        let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Relaxed, forgotten);
-    }
-}
+use crate::near::{Ledger, Loss, Trust};
+use crate::store::cell::{Cell, FIRST_QUESTION};
 
 /// The cells of one connection, by the key at which the version stands; bounded.
 pub(super) struct Cells {
@@ -56,6 +23,8 @@ pub(super) struct Cells {
     next: AtomicU64,
     /// The connection is gone.
     is_over: AtomicBool,
+    /// In what they say without being asked.
+    pub(super) trust: Arc<Trust>,
 }
 
 /// Bytes of cells for each connection: some 30,000 tags.
@@ -81,11 +50,11 @@ impl Lifecycle<String, Arc<Cell>> for Abandon {
     type RequestState = ();
 
     fn before_evict(&self, (): &mut (), _: &String, cell: &mut Arc<Cell>) {
-        cell.forget(ABANDONED);
+        cell.abandon();
     }
 
     fn on_evict(&self, (): &mut (), _: String, cell: Arc<Cell>) {
-        cell.forget(ABANDONED);
+        cell.abandon();
     }
 }
 
@@ -104,7 +73,12 @@ impl Cells {
             // Only for a capacity that was not given.
             Err(_) => Cache::with(items, BYTES, Weight, DefaultHashBuilder::default(), Abandon),
         };
-        Cells { by_key, next: AtomicU64::new(ABANDONED + 1), is_over: AtomicBool::new(false) }
+        Cells {
+            by_key,
+            next: AtomicU64::new(FIRST_QUESTION),
+            is_over: AtomicBool::new(false),
+            trust: Arc::new(Trust::new()),
+        }
     }
 
     /// The cell of a key, if it has one.
@@ -119,10 +93,10 @@ impl Cells {
             GuardResult::Guard(guard) => Some(guard),
             GuardResult::Timeout => None,
         };
-        let cell = Arc::new(Cell(AtomicU64::new(self.next_question())));
+        let cell = Arc::new(Cell::unknown(self.next_question()));
         let is_there = guard.is_some_and(|guard| guard.insert(cell.clone()).is_ok());
         if !is_there {
-            cell.forget(ABANDONED);
+            cell.abandon();
         }
         cell
     }
@@ -131,9 +105,11 @@ impl Cells {
     pub(super) fn apply(&self, push: &PushInfo) {
         if push.kind == PushKind::Disconnection {
             self.is_over.store(true, Ordering::Release);
+            self.trust.end(Loss::Disconnected);
         }
         match (&push.kind, push.data.as_slice()) {
             (PushKind::Invalidate, [Value::Array(keys)]) => {
+                self.trust.note_push();
                 for key in keys {
                     match key {
                         Value::BulkString(key) => self.forget(&String::from_utf8_lossy(key)),
@@ -152,8 +128,9 @@ impl Cells {
         self.is_over.load(Ordering::Acquire)
     }
 
-    /// A change at this key was pushed.
-    fn forget(&self, key: &str) {
+    /// There was a change at this key. Also what is being asked about it is no news any more: it
+    /// may have been read before the change.
+    pub(super) fn forget(&self, key: &str) {
         if let Some(cell) = self.by_key.get(key) {
             cell.forget(self.next_question());
         }
@@ -168,6 +145,36 @@ impl Cells {
 
     fn next_question(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// The cells of this process that are believed without asking.
+static TRUSTED: RwLock<Vec<Weak<Cells>>> = RwLock::new(Vec::new());
+
+/// Has a bump of this process seen at once, whichever runtime's connection knows the version at
+/// this key, and of whichever cache: Redis tells them, too, but not before it has answered.
+pub(super) fn forget_everywhere(key: &str) {
+    let trusted = TRUSTED.read().unwrap_or_else(PoisonError::into_inner);
+    let trusted: Vec<Arc<Cells>> = trusted.iter().filter_map(Weak::upgrade).collect();
+    // Without the lock: the last one who has cells may be dropping them.
+    trusted.iter().for_each(|cells| cells.forget(key));
+}
+
+impl Cells {
+    /// From now on bumps of this process are told to them, so that they can be believed.
+    pub(super) fn enter(self: &Arc<Self>, ledger: &Arc<Ledger>) {
+        let mut trusted = TRUSTED.write().unwrap_or_else(PoisonError::into_inner);
+        trusted.retain(|cells| cells.strong_count() > 0);
+        trusted.push(Arc::downgrade(self));
+        drop(trusted);
+        self.trust.enter_in(ledger);
+    }
+}
+
+/// Nobody can tell its cells of a bump of this process any more.
+impl Drop for Cells {
+    fn drop(&mut self) {
+        self.trust.end(Loss::Disconnected);
     }
 }
 

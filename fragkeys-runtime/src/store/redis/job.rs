@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::{Cmd, ServerErrorKind, Value};
 
+use super::cell::forget_everywhere;
 use super::reply::{is_error, nonsense, read_texts, read_version};
 use super::route::Command;
 use super::script::{BUMP, BUMP_ORIGINAL, SEED, SEED_ORIGINAL, Script};
@@ -152,6 +153,8 @@ impl RedisStore {
     fn bumped(&self, tag: &Tag, text: &[u8], lifetime: Duration) -> Result<Version, Error> {
         let stamp = read_version(tag, text)
             .ok_or_else(|| nonsense("something else than a version from a script"))?;
+        // Redis tells us, too, but not before it has answered.
+        forget_everywhere(&self.version_key(tag));
         self.remember(std::slice::from_ref(tag), &[stamp], Some(lifetime));
         match tag.kind() {
             Kind::Original => Version::of_original(text)

@@ -16,10 +16,12 @@ use tokio::time::timeout_at;
 
 use super::server::Server;
 use crate::error::{Error, ErrorKind};
+use crate::near::Ledger;
 use crate::store::Deadline;
 use crate::store::identity::Identities;
 
 mod beat;
+mod heartbeat;
 mod live;
 mod supervisor;
 
@@ -32,12 +34,15 @@ type LinkMap = ArcSwap<Vec<(Id, Arc<Link>)>>;
 /// The links of one store, by runtime.
 pub(super) struct Links {
     server: Arc<Server>,
+    /// Of the near tier, if there is one.
+    ledger: Option<Arc<Ledger>>,
     by_runtime: Arc<LinkMap>,
 }
 
 impl Links {
-    pub(super) fn to(server: Server) -> Self {
-        Links { server: Arc::new(server), by_runtime: Arc::default() }
+    /// With the ledger of the near tier, if what they tell may be believed without asking.
+    pub(super) fn to(server: Server, ledger: Option<Arc<Ledger>>) -> Self {
+        Links { server: Arc::new(server), ledger, by_runtime: Arc::default() }
     }
 
     pub(super) fn address(&self) -> &str {
@@ -65,7 +70,8 @@ impl Links {
         }
         let links = Arc::downgrade(&self.by_runtime);
         // Without the lock: a runtime that is ending drops the task at once, which takes it.
-        runtime.spawn(Supervisor { link: link.clone(), links, runtime: id }.run());
+        let ledger = self.ledger.clone();
+        runtime.spawn(Supervisor { link: link.clone(), links, ledger, runtime: id }.run());
         Ok(link)
     }
 }

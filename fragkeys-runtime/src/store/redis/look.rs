@@ -6,12 +6,14 @@ use std::time::Duration;
 use redis::{Cmd, Pipeline, Value};
 
 use super::RedisStore;
-use super::cell::{Cell, Cells};
+use super::cell::Cells;
 use super::link::{Failure, Link, Live};
 use super::read::each_version;
 use super::reply::{read_entry, read_versions};
 use crate::error::Error;
 use crate::key::{Identity, Place};
+use crate::near::Grounds;
+use crate::store::cell::Cell;
 use crate::store::{Deadline, Found};
 use crate::version::Version;
 
@@ -42,7 +44,9 @@ impl RedisStore {
         if let Some(ready) = last.filter(|ready| ready.is_current(cells)) {
             return Some(ready);
         }
-        let ready = Arc::new(Ready::of(cells, &self.version_keys(&identity.tags), identity)?);
+        let ready =
+            Ready::of(cells, &self.version_keys(&identity.tags), identity, self.has_near())?;
+        let ready = Arc::new(ready);
         identity.ready.store(Some(ready.clone()));
         Some(ready)
     }
@@ -58,7 +62,7 @@ impl RedisStore {
     ) -> Result<Found, Failure> {
         let tags = &identity.tags;
         let keys = self.version_keys(tags);
-        let guess = self.guess(tags).map(|versions| (Arc::new(identity.at(&versions)), versions));
+        let guess = self.guess(tags).map(|versions| (identity.at(&versions), versions));
         let asked: Option<Vec<Asked>> = live
             .cells
             .as_deref()
@@ -76,11 +80,13 @@ impl RedisStore {
         // Unless Redis has agreed to tell of changes, nothing is learned.
         let asked = asked.filter(|_| replies.next() == Some(Value::Okay));
         let known = read_versions(tags.iter(), replies.next().unwrap_or(Value::Nil))?;
-        for (asked, version) in asked.into_iter().flatten().zip(&known) {
+        for (asked, version) in asked.iter().flatten().zip(&known) {
             asked.learn(*version);
         }
-        let entry = replies.next().map(Ok);
-        Ok(self.conclude(identity, Told { guess, known, entry }, lifetime, deadline).await?)
+        let told = asked.zip(live.cells.as_deref()).filter(|_| self.has_near());
+        let grounds = told.and_then(|(asked, cells)| grounds(asked, &known, cells));
+        let told = Told { guess, known, entry: replies.next().map(Ok), grounds };
+        Ok(self.conclude(identity, told, lifetime, deadline).await?)
     }
 
     /// The same where the keys stand with several masters: each is asked for what it has, all at
@@ -93,14 +99,14 @@ impl RedisStore {
         deadline: Deadline,
     ) -> Result<Found, Error> {
         let tags = &identity.tags;
-        let guess = self.guess(tags).map(|versions| (Arc::new(identity.at(&versions)), versions));
+        let guess = self.guess(tags).map(|versions| (identity.at(&versions), versions));
         let groups = self.tag_groups(tags);
         let entry = guess.iter().map(|(place, _)| self.get(&place.key));
         let commands = self.ask_versions(&groups).chain(entry).collect();
         let mut replies = self.route.send(commands, deadline).await.into_iter();
         let versions = each_version(tags.len(), &groups, replies.by_ref().take(groups.len()));
         let known = versions.into_iter().collect::<Result<_, _>>()?;
-        let told = Told { guess, known, entry: replies.next() };
+        let told = Told { guess, known, entry: replies.next(), grounds: None };
         self.conclude(identity, told, lifetime, deadline).await
     }
 
@@ -113,17 +119,18 @@ impl RedisStore {
         lifetime: Duration,
         deadline: Deadline,
     ) -> Result<Found, Error> {
-        let Told { guess, known, entry } = told;
-        if let Some((place, guessed)) = guess
+        let Told { guess, known, entry, grounds } = told;
+        if let Some((mut place, guessed)) = guess
             && known.iter().copied().eq(guessed.iter().map(|version| Some(*version)))
         {
             let entry = read_entry(entry.unwrap_or(Ok(Value::Nil))?)?;
-            return Ok(Found { place, entry });
+            place.grounds = grounds;
+            return Ok(Found { place: Arc::new(place), entry });
         }
         // Under a version that was not there until now there is no entry.
         let is_complete = known.iter().all(Option::is_some);
         let versions = self.complete(&identity.tags, known, lifetime, deadline).await?;
-        let place = Arc::new(identity.at(&versions));
+        let place = Arc::new(Place { grounds, ..identity.at(&versions) });
         if !is_complete {
             return Ok(Found { place, entry: None });
         }
@@ -135,9 +142,11 @@ impl RedisStore {
 /// What Redis told: of the versions that were guessed, those that it has, and the entry under
 /// the guessed ones.
 struct Told {
-    guess: Option<(Arc<Place>, Vec<Version>)>,
+    guess: Option<(Place, Vec<Version>)>,
     known: Vec<Option<Version>>,
     entry: Option<Result<Value, Error>>,
+    /// What an answer under these versions stands on, for the near tier.
+    grounds: Option<Arc<Grounds>>,
 }
 
 /// A look that is ready to be sent: the command, and the versions that it is right for.
@@ -145,32 +154,34 @@ struct Told {
 pub(crate) struct Ready {
     pub(super) place: Arc<Place>,
     pub(super) get: Cmd,
-    versions: Vec<(Arc<Cell>, Version)>,
+    versions: Arc<Grounds>,
     /// The cells of the connection that it is right for.
     cells: Weak<Cells>,
 }
 
 impl Ready {
     /// `None` unless all versions are known.
-    fn of(cells: &Arc<Cells>, keys: &[String], identity: &Identity) -> Option<Ready> {
+    fn of(
+        cells: &Arc<Cells>,
+        keys: &[String],
+        identity: &Identity,
+        has_near: bool,
+    ) -> Option<Ready> {
         let known = |key: &String| cells.get(key).and_then(|cell| Some((cell.version()?, cell)));
         let known: Vec<_> = keys.iter().map(known).collect::<Option<_>>()?;
         let versions: Vec<Version> = known.iter().map(|(version, _)| *version).collect();
-        let place = identity.at(&versions);
+        let mut place = identity.at(&versions);
         let mut get = redis::cmd("GET");
         get.arg(&place.key);
-        Some(Ready {
-            place: Arc::new(place),
-            get,
-            versions: known.into_iter().map(|(version, cell)| (cell, version)).collect(),
-            cells: Arc::downgrade(cells),
-        })
+        let known = known.into_iter().map(|(version, cell)| (cell, version)).collect();
+        let versions = Arc::new(Grounds::new(known, vec![cells.trust.clone()]));
+        place.grounds = has_near.then(|| versions.clone());
+        Some(Ready { place: Arc::new(place), get, versions, cells: Arc::downgrade(cells) })
     }
 
     /// Are these the cells that it was made from, and are its versions still in them?
     pub(super) fn is_current(&self, cells: &Arc<Cells>) -> bool {
-        std::ptr::eq(self.cells.as_ptr(), Arc::as_ptr(cells))
-            && self.versions.iter().all(|(cell, version)| cell.version() == Some(*version))
+        std::ptr::eq(self.cells.as_ptr(), Arc::as_ptr(cells)) && self.versions.are_current()
     }
 }
 
@@ -186,9 +197,17 @@ impl Asked {
         Asked { question: cell.question(), cell }
     }
 
-    fn learn(self, version: Option<Version>) {
+    fn learn(&self, version: Option<Version>) {
         if let Some(version) = version {
             self.cell.learn(self.question, version);
         }
     }
+}
+
+/// What an answer under these versions stands on; `None` if one of them is not known.
+fn grounds(asked: Vec<Asked>, known: &[Option<Version>], cells: &Cells) -> Option<Arc<Grounds>> {
+    let versions = asked.into_iter().zip(known);
+    let versions = versions.map(|(asked, version)| Some((asked.cell, (*version)?)));
+    let versions = versions.collect::<Option<Vec<_>>>()?;
+    Some(Arc::new(Grounds::new(versions, vec![cells.trust.clone()])))
 }

@@ -14,6 +14,8 @@ use super::server::Server;
 use crate::config::{Layout, Servers, Settings};
 use crate::error::Error;
 use crate::key::Identity;
+use crate::log::notice;
+use crate::near::Ledger;
 use crate::store::Deadline;
 
 pub(super) enum Route {
@@ -30,10 +32,17 @@ pub(super) struct Command {
 }
 
 impl Route {
-    pub(super) fn open(servers: &Servers, settings: &Settings) -> Result<Self, Error> {
+    pub(super) fn open(
+        servers: &Servers,
+        settings: &Settings,
+        ledger: Option<&Arc<Ledger>>,
+    ) -> Result<Self, Error> {
         let timeout = settings.operation_timeout;
         let server = match &servers.layout {
             Layout::Cluster(urls) => {
+                if ledger.is_some() {
+                    notice!("the near tier stays empty: what a cluster tells is not followed yet");
+                }
                 return Ok(Route::Cluster(Cluster::open(servers, urls, timeout)?));
             }
             Layout::Single(url) => {
@@ -44,7 +53,7 @@ impl Route {
                 Server::by_sentinels(Sentinels::open(servers, urls, master)?, timeout)
             }
         };
-        Ok(Route::Single(Links::to(server)))
+        Ok(Route::Single(Links::to(server, ledger.cloned())))
     }
 
     /// To name in messages.

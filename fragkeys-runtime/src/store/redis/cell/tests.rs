@@ -1,4 +1,5 @@
 use super::*;
+use crate::version::Version;
 
 fn version(number: u64) -> Version {
     Version::of_cell(Version::MIN + number).unwrap()

@@ -28,7 +28,7 @@ const MOST_MASTERS: usize = 1_000;
 impl Master {
     pub(super) fn new(node: Node, operation_timeout: Duration) -> Arc<Self> {
         let address = node.address();
-        let links = Links::to(Server::direct(node.clone(), operation_timeout));
+        let links = Links::to(Server::direct(node.clone(), operation_timeout), None);
         Arc::new(Master { node, address, links, asked: Mutex::default() })
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::Failure;
 use super::beat::Beat;
 use crate::error::{Error, ErrorKind};
+use crate::near::Loss;
 use crate::store::Deadline;
 use crate::store::redis::cell::Cells;
 use crate::store::redis::node::Connection;
@@ -166,6 +167,14 @@ impl Live {
         connection.send_packed_commands(&ping, 0, 1).await.map(drop)
     }
 
+    /// What the server says of tracking on this connection.
+    pub(super) async fn tracking(&self) -> RedisResult<Value> {
+        let mut connection = self.connection.clone();
+        let mut question = redis::cmd("CLIENT");
+        question.arg("TRACKINGINFO");
+        connection.send_packed_command(&question).await
+    }
+
     pub(super) fn is_lost(&self) -> bool {
         self.is_lost.load(Ordering::Acquire)
     }
@@ -192,6 +201,9 @@ impl Live {
     /// It is of no more use.
     pub(super) fn lose(&self) {
         self.is_lost.store(true, Ordering::Release);
+        if let Some(cells) = &self.cells {
+            cells.trust.end(Loss::Disconnected);
+        }
         self.wake.notify_one();
     }
 

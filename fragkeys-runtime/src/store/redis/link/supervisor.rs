@@ -10,9 +10,10 @@ use std::time::Duration;
 use tokio::runtime::Id;
 use tokio::time::{sleep, timeout};
 
-use super::{Link, LinkMap, Live, State};
+use super::{Link, LinkMap, Live, State, heartbeat};
 use crate::error::{Error, ErrorKind};
 use crate::log::{notice, warning};
+use crate::near::Ledger;
 use crate::store::redis::server::LEAST_PATIENCE;
 
 /// The least for a server that is only questioned: so long, calls go on using it.
@@ -25,6 +26,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Supervisor {
     pub(super) link: Arc<Link>,
     pub(super) links: Weak<LinkMap>,
+    /// Of the near tier, if there is one.
+    pub(super) ledger: Option<Arc<Ledger>>,
     pub(super) runtime: Id,
 }
 
@@ -72,7 +75,12 @@ impl Supervisor {
         let (connection, cells) = server.connect().await?;
         let live = Arc::new(Live::new(connection, cells, server.clone(), wake.clone()));
         match timeout(server.patience(LEAST_PATIENCE), live.ping()).await {
-            Ok(Ok(())) => Ok(live),
+            Ok(Ok(())) => {
+                if let Some(ledger) = &self.ledger {
+                    heartbeat::start(&live, ledger);
+                }
+                Ok(live)
+            }
             Ok(Err(error)) => Err(server.unreachable(&error)),
             Err(_) => Err(server.silent()),
         }

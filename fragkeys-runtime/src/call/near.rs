@@ -1,0 +1,117 @@
+//! The near tier's part in a call: the answer without a look, and what a look or a run gives it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Call, Request};
+use crate::around::{self, Order, Wish};
+use crate::cache::Budget;
+use crate::commit;
+use crate::envelope;
+use crate::error::Error;
+use crate::global;
+use crate::key::Place;
+use crate::near::{AnyKept, NearTier};
+use crate::outcome::{Outcome, Report};
+use crate::value::{Nearby, Plan};
+
+/// The value, if this process has it and may believe it. It asks nobody and waits for nobody:
+/// so the macro asks for it before it makes the future of a call, and neither the body nor what
+/// a look needs is moved around for it.
+#[inline]
+pub fn near<R, T>(call: &mut Call, plan: &Plan<R, T>) -> Option<T> {
+    let nearby = plan.ops.reading.nearby?;
+    let kept = call.find_near()?;
+    (nearby.clone)(&kept.value)
+}
+
+impl Call {
+    /// Apart from [`near`], as it is the same for all types.
+    fn find_near(&mut self) -> Option<Arc<AnyKept>> {
+        if self.has_unencodable || self.instance.twin.is_some() {
+            return None;
+        }
+        let name = self.site.cache_name;
+        // What was ordered is about what is stored; but for a look at what is cached.
+        let is_peek = match around::next_wish() {
+            None => false,
+            Some(Wish::Peek) => true,
+            Some(_) => return None,
+        };
+        self.complete();
+        let identity = self.bytes.as_slice();
+        let kept = global::ask_cache_for(name, |cache| {
+            let tier = cache.near()?;
+            // What a transaction sees is nobody else's to have, nor the other way round.
+            if commit::is_inside() {
+                return None;
+            }
+            let kept = tier.find(identity)?;
+            cache.counters().near_hits.add();
+            Some(kept)
+        })?;
+        if is_peek {
+            Order::take(&self.instance.name);
+        }
+        Report::claim().tell(Outcome::Hit);
+        Some(kept)
+    }
+}
+
+impl Request {
+    /// Its near tier, with its key in it; unless it does not use one.
+    fn near_tier(&self) -> Option<(&NearTier, &[u8])> {
+        Some((self.cache.near()?, self.near.as_deref()?))
+    }
+
+    /// Keeps what a look has just found, for as long as the store does.
+    pub(super) fn keep_found<T>(
+        &self,
+        nearby: Option<Nearby<T>>,
+        place: &Place,
+        value: &T,
+        entry: &[u8],
+    ) {
+        if let Some(nearby) = nearby
+            && let Some(grounds) = &place.grounds
+            && let Some((tier, identity)) = self.near_tier()
+            && !commit::is_inside()
+        {
+            let until = Instant::now() + envelope::left(entry).min(self.timeout);
+            tier.keep_unless_kept(identity, || {
+                (nearby.keep_clone)(value, entry.len(), grounds.clone(), until)
+            });
+        }
+    }
+
+    /// What to keep of a value that was made here; read back, as the store would give it. From
+    /// before it is stored, so that it does not outlive what is.
+    pub(super) fn made<T>(
+        &self,
+        nearby: Option<Nearby<T>>,
+        place: &Place,
+        value: T,
+        encoded: usize,
+    ) -> Option<Arc<AnyKept>> {
+        let (Some(nearby), Some(grounds), Some(_)) = (nearby, &place.grounds, &self.near) else {
+            return None;
+        };
+        Some((nearby.keep)(value, encoded, grounds.clone(), Instant::now() + self.timeout))
+    }
+
+    /// Keeps it. `false` if the store must have it, too.
+    pub(super) fn keep_made(&self, kept: &Arc<AnyKept>) -> bool {
+        let Some((tier, identity)) = self.near_tier() else { return false };
+        let is_enough = self.cache.is_store_near() && tier.has_room_for(identity, kept);
+        tier.keep(identity, kept.clone());
+        is_enough
+    }
+
+    /// Drops its entry, here and in the store; says whether it was there. What other processes
+    /// keep of it, they keep.
+    pub(super) async fn remove(&self, place: &Place, budget: &mut Budget) -> Result<bool, Error> {
+        let was_near = self.near_tier().is_some_and(|(tier, identity)| tier.remove(identity));
+        let was_stored = self.cache.remove(place, budget).await?;
+        Ok(was_stored || was_near)
+    }
+}

@@ -1,0 +1,64 @@
+//! What an answer stands on.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::trust::Trust;
+use crate::store::cell::Cell;
+use crate::version::Version;
+
+/// Versions, each with the cell that tells when it changes, and the trust in the connections that
+/// tell the cells. What stands on them is current for as long as no cell has moved. A version is
+/// never given twice (I3), so a cell that has moved never comes back to it.
+#[derive(Debug)]
+pub(crate) struct Grounds {
+    versions: Box<[(Arc<Cell>, Version)]>,
+    /// Of each connection once; none where the versions are this process's own.
+    trusts: Box<[Arc<Trust>]>,
+}
+
+/// Whether an answer may be given without asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Firm,
+    /// Nothing is known against it, but nothing was heard for too long.
+    Untrusted,
+    /// It will not be right again.
+    Gone,
+}
+
+impl Grounds {
+    pub(crate) fn new(versions: Vec<(Arc<Cell>, Version)>, trusts: Vec<Arc<Trust>>) -> Self {
+        Grounds { versions: versions.into(), trusts: trusts.into() }
+    }
+
+    /// Do the cells still hold these versions?
+    #[inline]
+    pub(crate) fn are_current(&self) -> bool {
+        self.versions.iter().all(|(cell, version)| cell.holds(*version))
+    }
+
+    /// May what stands on this be believed at this time?
+    #[inline]
+    pub(crate) fn standing(&self, now: Instant) -> Standing {
+        // First: a cell that is looked at afterwards holds all that came before the proof.
+        let is_trusted = self.trusts.iter().all(|trust| trust.holds_at(now));
+        if !self.are_current() || (!is_trusted && self.trusts.iter().any(|trust| trust.is_over())) {
+            Standing::Gone
+        } else if is_trusted {
+            Standing::Firm
+        } else {
+            Standing::Untrusted
+        }
+    }
+
+    /// Asks the connections for proofs.
+    #[inline]
+    pub(crate) fn want_trust(&self) {
+        self.trusts.iter().for_each(|trust| trust.want());
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.versions.len()
+    }
+}

@@ -1,0 +1,186 @@
+//! The entries: decoded values by the bytes of their calls' identities.
+
+use std::any::Any;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use quick_cache::sync::Cache;
+use quick_cache::{Lifecycle, Weighter};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::grounds::{Grounds, Standing};
+use crate::store::memory::sized_cache_with;
+
+/// A value, and for how long it is right.
+pub(crate) struct Kept<V: ?Sized> {
+    grounds: Arc<Grounds>,
+    until: Instant,
+    bytes: u64,
+    pub(crate) value: V,
+}
+
+/// A value of whatever type.
+pub(crate) type AnyKept = Kept<dyn Any + Send + Sync>;
+
+impl<T> Kept<T> {
+    /// `encoded` is how many bytes the value is long in a store.
+    pub(crate) fn new(value: T, encoded: usize, grounds: Arc<Grounds>, until: Instant) -> Self {
+        let bytes = size_of::<Self>() as u64
+            + encoded as u64 * BYTES_PER_ENCODED
+            + grounds.len() as u64 * BYTES_PER_VERSION;
+        Kept { grounds, until, bytes, value }
+    }
+}
+
+/// What a byte of an encoded value takes when it is decoded: texts take one, numbers up to eight
+/// where they are small and the codec writes them short, and lists, maps and boxes add to that.
+const BYTES_PER_ENCODED: u64 = 3;
+/// A version with the pointer to its cell.
+const BYTES_PER_VERSION: u64 = 24;
+/// The place in the table and in the list, and the heads of what is on the heap.
+const OVERHEAD: u64 = 192;
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<Box<[u8]>, Arc<AnyKept>> for Weight {
+    fn weight(&self, identity: &Box<[u8]>, kept: &Arc<AnyKept>) -> u64 {
+        OVERHEAD + identity.len() as u64 + kept.bytes
+    }
+}
+
+pub(crate) struct NearTier {
+    entries: Cache<Box<[u8]>, Arc<AnyKept>, Weight, Seeded, Evict>,
+    evictions: Arc<AtomicU64>,
+}
+
+impl NearTier {
+    pub(crate) fn new(max_bytes: u64) -> Self {
+        let evictions = Arc::new(AtomicU64::new(0));
+        let evict = Evict(evictions.clone());
+        let entries = sized_cache_with(max_bytes, Weight, Seeded::at_random(), evict);
+        NearTier { entries, evictions }
+    }
+
+    /// The entry of a call, if it may be believed now.
+    #[inline]
+    pub(crate) fn find(&self, identity: &[u8]) -> Option<Arc<AnyKept>> {
+        let kept = self.entries.get(identity)?;
+        let now = Instant::now();
+        let standing = kept.grounds.standing(now);
+        if standing != Standing::Gone {
+            kept.grounds.want_trust();
+        }
+        (standing == Standing::Firm && now < kept.until).then_some(kept)
+    }
+
+    /// Keeps an entry, unless there is one that will do.
+    pub(crate) fn keep_unless_kept(&self, identity: &[u8], fresh: impl FnOnce() -> Arc<AnyKept>) {
+        let now = Instant::now();
+        let will_do =
+            |kept: &AnyKept| now < kept.until && kept.grounds.standing(now) != Standing::Gone;
+        match self.entries.peek(identity) {
+            Some(kept) if will_do(&kept) => kept.grounds.want_trust(),
+            _ => self.keep(identity, fresh()),
+        }
+    }
+
+    pub(crate) fn keep(&self, identity: &[u8], fresh: Arc<AnyKept>) {
+        if fresh.grounds.are_current() {
+            fresh.grounds.want_trust();
+            self.entries.insert(identity.into(), fresh);
+        }
+    }
+
+    /// Has it room for an entry of this weight?
+    pub(crate) fn has_room_for(&self, identity: &[u8], kept: &AnyKept) -> bool {
+        let weight = OVERHEAD + identity.len() as u64 + kept.bytes;
+        // quick_cache keeps some of a shard free and drops what does not fit into the rest.
+        weight <= self.entries.shard_capacity() / 100 * 95
+    }
+
+    /// Drops an entry; says whether it could still be believed.
+    pub(crate) fn remove(&self, identity: &[u8]) -> bool {
+        let now = Instant::now();
+        let removed = self.entries.remove(identity);
+        removed.is_some_and(|(_, kept)| {
+            now < kept.until && kept.grounds.standing(now) == Standing::Firm
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.entries.weight()
+    }
+
+    pub(crate) fn evictions(&self) -> u64 {
+        self.evictions.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for NearTier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (entries, bytes) = (self.len(), self.bytes());
+        f.debug_struct("NearTier").field("entries", &entries).field("bytes", &bytes).finish()
+    }
+}
+
+/// Counts what is evicted, and drops it when the lock is not held any more: a value's `Drop` is
+/// the user's, and may call cached functions.
+#[derive(Clone)]
+struct Evict(Arc<AtomicU64>);
+
+impl Lifecycle<Box<[u8]>, Arc<AnyKept>> for Evict {
+    type RequestState = Vec<Arc<AnyKept>>;
+
+    fn on_evict(&self, evicted: &mut Self::RequestState, _: Box<[u8]>, kept: Arc<AnyKept>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        evicted.push(kept);
+    }
+}
+
+/// xxh3 with a seed of this process's own: who chooses arguments does not choose their places. A
+/// tenth of what the standard library's hasher takes for some hundred bytes.
+#[derive(Clone)]
+struct Seeded(u64);
+
+impl Seeded {
+    fn at_random() -> Self {
+        Seeded(RandomState::new().hash_one(()))
+    }
+}
+
+impl BuildHasher for Seeded {
+    type Hasher = Hash;
+
+    #[inline]
+    fn build_hasher(&self) -> Hash {
+        Hash(self.0)
+    }
+}
+
+struct Hash(u64);
+
+impl Hasher for Hash {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64_with_seed(bytes, self.0);
+    }
+
+    /// The length that a slice writes before its bytes.
+    #[inline]
+    fn write_usize(&mut self, number: usize) {
+        self.0 ^= number as u64;
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
