@@ -52,10 +52,7 @@ impl Place {
 pub const HEADLINE: &str = fragkeys_redis::TWO_TAGS;
 
 impl Entrant {
-    fn new<F, A>(name: &'static str, place: Place, hit: F) -> Self
-    where
-        F: AsyncHit<Answer = A>,
-    {
+    fn new(name: &'static str, place: Place, hit: impl AsyncHit) -> Self {
         Entrant { name, place, racer: Arc::new(Contender(hit)) }
     }
 }

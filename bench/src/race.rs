@@ -45,14 +45,14 @@ pub struct Plan {
 impl Plan {
     /// For the tables.
     pub const FULL: Plan = Plan {
-        rounds: 9,
+        rounds: 7,
         hits: 1_000,
         slices: 8,
         length: Duration::from_millis(40),
         callers: [64, 1_000],
     };
     /// While one works on something.
-    pub const QUICK: Plan = Plan { rounds: 7, ..Plan::FULL };
+    pub const QUICK: Plan = Plan { rounds: 5, ..Plan::FULL };
     /// To see that it runs.
     pub const SMOKE: Plan =
         Plan { rounds: 2, hits: 20, slices: 1, length: Duration::from_millis(2), callers: [4, 16] };

@@ -206,7 +206,11 @@ impl Cluster {
         let number = self.nodes.len();
         self.wait("the new node to be known everywhere", |node| {
             let known = node.cli(&["CLUSTER", "NODES"]);
-            known.lines().count() == number && !known.contains("handshake")
+            let is_known = known.lines().count() == number && !known.contains("handshake");
+            let info = node.cli(&["CLUSTER", "INFO"]);
+            // It may count itself as well before it has heard who has which slots.
+            let are_slots_known = info.contains("cluster_slots_assigned:16384");
+            is_known && are_slots_known && info.contains("cluster_state:ok")
         });
         index
     }
