@@ -1,5 +1,6 @@
 //! Configuration: what a cache is made of. Setters never fail; building does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::Cache;
@@ -7,6 +8,7 @@ use crate::codec::{CacheCodec, Format};
 use crate::error::{Error, ErrorKind};
 use crate::fragmented_keys::FragmentedKeys;
 use crate::global;
+use crate::queue::BumpQueue;
 use crate::store::AnyStore;
 use crate::store::memory::MemoryStore;
 
@@ -222,11 +224,13 @@ impl Config {
 
     pub(crate) fn build_as(self, name: String) -> Result<Cache, Error> {
         self.check()?;
+        let queue = Arc::new(BumpQueue::new(self.settings.max_queued_bumps));
         let store = match &self.location {
             Location::Memory => AnyStore::Memory(MemoryStore::new(self.max_bytes)),
             #[cfg(feature = "redis")]
             Location::Redis(url) => {
-                let store = crate::store::redis::RedisStore::open(url, &self.settings)?;
+                let store =
+                    crate::store::redis::RedisStore::open(url, &self.settings, queue.clone())?;
                 store.connect();
                 AnyStore::Redis(store)
             }
@@ -238,7 +242,7 @@ impl Config {
                 ));
             }
         };
-        Ok(Cache::new(name, self.settings, store))
+        Ok(Cache::new(name, self.settings, store, queue))
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -10,6 +10,7 @@ mod cache;
 mod call;
 mod codec;
 mod commit;
+mod condition;
 mod config;
 mod encode;
 mod entry;
@@ -17,6 +18,7 @@ mod envelope;
 mod error;
 mod fragmented_keys;
 mod global;
+mod health;
 mod key;
 mod key_ring;
 mod log;
@@ -48,6 +50,7 @@ pub use entry::Entry;
 pub use error::{Error, ErrorKind};
 pub use fragmented_keys::FragmentedKeys;
 pub use global::{cache, cache_named, reset_for_tests, with_cache};
+pub use health::{Breaker, Health};
 pub use key_ring::{KeyRing, RingTag};
 pub use model::{
     Bumping, Change, KeyedBy, ModelInfo, Muted, TaggedModel, is_muted, is_registered, models, mute,

@@ -108,11 +108,11 @@ pub use fragkeys_runtime::Json;
 #[cfg(feature = "msgpack")]
 pub use fragkeys_runtime::MessagePack;
 pub use fragkeys_runtime::{
-    Bincode, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError, CommitScope, Committed,
-    Config, Entry, Error, ErrorKind, FragmentedKeys, KeyRing, KeyedBy, ModelInfo, Muted, OnCommit,
-    Outcome, RingTag, Stats, Tag, TaggedModel, Version, cache, cache_named, commit_follows,
-    committing, is_muted, is_registered, models, mute, observe, on_commit, register,
-    reset_for_tests, with_cache,
+    Bincode, Breaker, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError, CommitScope,
+    Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, Health, KeyRing, KeyedBy,
+    ModelInfo, Muted, OnCommit, Outcome, RingTag, Stats, Tag, TaggedModel, Version, cache,
+    cache_named, commit_follows, committing, is_muted, is_registered, models, mute, observe,
+    on_commit, register, reset_for_tests, with_cache,
 };
 
 #[doc(hidden)]

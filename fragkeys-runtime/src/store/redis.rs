@@ -14,19 +14,25 @@ use redis::{Pipeline, ServerErrorKind, Value};
 
 use self::link::{Failure, Links};
 pub(crate) use self::look::Ready;
+use self::recent::Recent;
+use self::refusal::{nonsense, refusal};
 use self::script::{BUMP, BUMP_ORIGINAL, SEED, SEED_ORIGINAL, Script};
 use super::memory::{Weight, sized_cache};
 use super::{Deadline, Found, Store};
 use crate::cache::outliving;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
+use crate::health::Reach;
 use crate::key::{Identity, Place, version_key};
+use crate::queue::BumpQueue;
 use crate::tag::{Kind, Tag};
 use crate::version::Version;
 
 mod cell;
 mod link;
 mod look;
+mod recent;
+mod refusal;
 mod script;
 mod server;
 
@@ -37,6 +43,7 @@ const TAGS_PER_RUN: usize = 10_000;
 
 pub(crate) struct RedisStore {
     links: Links,
+    recent: Arc<Recent>,
     prefix: String,
     /// How long a tag is kept after a bump, or a store with it.
     tag_lifetime: Duration,
@@ -53,9 +60,17 @@ struct Guess {
 }
 
 impl RedisStore {
-    pub(crate) fn open(url: &str, settings: &Settings) -> Result<Self, Error> {
+    /// Bumps that turn out to be lost, and cannot be made up for at once, go to the queue.
+    pub(crate) fn open(
+        url: &str,
+        settings: &Settings,
+        queue: Arc<BumpQueue>,
+    ) -> Result<Self, Error> {
+        let recent = Recent::new(settings.prefix.clone(), settings.tag_lifetime, queue);
+        let recent = Arc::new(recent);
         Ok(RedisStore {
-            links: Links::open(url, settings.operation_timeout)?,
+            links: Links::open(url, settings.operation_timeout, recent.clone())?,
+            recent,
             prefix: settings.prefix.clone(),
             tag_lifetime: settings.tag_lifetime,
             guesses: sized_cache(GUESS_BYTES, Weight),
@@ -76,6 +91,14 @@ impl RedisStore {
         if let Ok(link) = self.links.here() {
             link.identities.remember(bytes, identity);
         }
+    }
+
+    pub(crate) fn reach(&self) -> Reach {
+        self.links.reach()
+    }
+
+    pub(crate) fn last_error(&self) -> Option<Error> {
+        self.links.last_error()
     }
 
     async fn send(
@@ -107,7 +130,7 @@ impl RedisStore {
             return Ok(Vec::new());
         }
         let keys_of = |job: &Job<'_>| -> Vec<String> {
-            job.tags.iter().flat_map(|(_, tag)| self.script_keys(tag)).collect()
+            job.tags.iter().flat_map(|(_, tag)| script_keys(&self.prefix, tag)).collect()
         };
         let mut pipeline = Pipeline::with_capacity(jobs.len());
         for job in jobs {
@@ -166,6 +189,25 @@ impl RedisStore {
         Ok(versions)
     }
 
+    /// Bumps, and remembers that for when the server forgets it.
+    async fn bump_lastingly(
+        &self,
+        tags: &[Tag],
+        deadline: Deadline,
+    ) -> Result<Vec<Version>, Error> {
+        loop {
+            self.links.here()?.live(deadline).await?;
+            let replays = self.recent.replays();
+            let versions = self.bump_some(tags, deadline).await?;
+            self.recent.remember(tags.iter().cloned().zip(versions.iter().copied()));
+            // Else a new connection was made ready while this bump was not remembered yet: its
+            // server may not have it, if the answer is another one's.
+            if self.recent.replays() == replays {
+                return Ok(versions);
+            }
+        }
+    }
+
     /// Gives each of these tags, which are no more than a run takes, a new version.
     async fn bump_some(&self, tags: &[Tag], deadline: Deadline) -> Result<Vec<Version>, Error> {
         let lifetime = self.tag_lifetime;
@@ -219,13 +261,6 @@ impl RedisStore {
         own.filter_map(|tag| Some((tag.clone(), self.guesses.get(tag).filter(is_short)?))).collect()
     }
 
-    /// Where a script finds a tag's version; and of the original's, what was last written there.
-    fn script_keys(&self, tag: &Tag) -> impl Iterator<Item = String> {
-        let ours = || format!("{}:t:{}", self.prefix, tag.as_str());
-        let last_written = (tag.kind() == Kind::Original).then(ours);
-        std::iter::once(version_key(&self.prefix, tag)).chain(last_written)
-    }
-
     fn version_keys(&self, tags: &[Tag]) -> Vec<String> {
         tags.iter().map(|tag| version_key(&self.prefix, tag)).collect()
     }
@@ -271,7 +306,7 @@ impl Store for RedisStore {
     async fn bump(&self, tags: &[Tag], patience: Duration) -> Result<Vec<Version>, Error> {
         let mut versions = Vec::with_capacity(tags.len());
         for tags in tags.chunks(TAGS_PER_RUN) {
-            versions.extend(self.bump_some(tags, Deadline::after(patience)).await?);
+            versions.extend(self.bump_lastingly(tags, Deadline::after(patience)).await?);
         }
         Ok(versions)
     }
@@ -322,6 +357,13 @@ struct Job<'a> {
     lifetime: Duration,
 }
 
+/// Where a script finds a tag's version; and of the original's, what was last written there.
+fn script_keys(prefix: &str, tag: &Tag) -> impl Iterator<Item = String> {
+    let ours = || format!("{prefix}:t:{}", tag.as_str());
+    let last_written = (tag.kind() == Kind::Original).then(ours);
+    std::iter::once(version_key(prefix, tag)).chain(last_written)
+}
+
 /// One version a tag; `None` where Redis has none, or something that is none (a
 /// stranger's text, a list, a number that no clock gave).
 fn read_versions(tags: &[Tag], reply: Value) -> Result<Vec<Option<Version>>, Error> {
@@ -366,39 +408,12 @@ fn is_error(reply: &Value, kind: ServerErrorKind) -> bool {
     matches!(reply, Value::ServerError(error) if error.kind() == Some(kind))
 }
 
-/// The error that a reply of the wrong kind stands for. Only the code of what Redis said
-/// is kept: its text can quote arguments.
-fn refusal(reply: Value) -> Error {
-    let Value::ServerError(error) = reply else {
-        return nonsense("a reply of the wrong type");
-    };
-    let hint = match error.code() {
-        "OOM" => "it is out of memory: raise `maxmemory` or set an eviction policy",
-        "READONLY" => "it is a read-only replica: connect to the master",
-        "LOADING" => "it is still loading its data",
-        "NOAUTH" | "WRONGPASS" => "it wants other credentials: check the URL",
-        "NOPERM" => {
-            "the user lacks a permission: fragkeys needs GET, SET, MGET, DEL, INCR, PEXPIRE, TIME, EVAL and EVALSHA on its prefix, and on the keys that `also_bump` names"
-        }
-        "MISCONF" => "it cannot save to disk and refuses writes",
-        "MOVED" | "ASK" | "CROSSSLOT" | "CLUSTERDOWN" => {
-            "it is part of a cluster, and was configured as a single server"
-        }
-        _ => "see the server's log",
-    };
-    Error::new(ErrorKind::Refused, format!("Redis refused ({}): {hint}", error.code()))
-}
-
 fn nobody_wrote(tag: &Tag) -> Error {
     let message = format!(
         "there is no text at the key of `{tag}`, so there is no telling when it changes: \
          what depends on it is cached once its owner has written one"
     );
     Error::new(ErrorKind::Tag, message)
-}
-
-fn nonsense(what: &'static str) -> Error {
-    Error::new(ErrorKind::Protocol, format!("Redis gave {what}"))
 }
 
 impl fmt::Debug for RedisStore {

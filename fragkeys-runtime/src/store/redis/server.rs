@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::cell::Cells;
 use crate::error::{Error, ErrorKind};
+use crate::store::Deadline;
 
 /// What a slow but living server is given to connect or to answer, at most and at least. In
 /// between it is as long as calls wait for it.
@@ -104,6 +105,11 @@ impl Server {
             .set_connection_timeout(Some(self.patience(LEAST_PATIENCE)))
             .set_response_timeout(None)
             .set_pipeline_buffer_size(MOST_UNSENT)
+    }
+
+    /// Has a call waited so long that it says something of the server?
+    pub(super) fn has_had_time(&self, deadline: Deadline) -> bool {
+        deadline.since.elapsed() >= self.operation_timeout / 2
     }
 
     /// How long to wait for it, where nobody waits for us.
