@@ -22,7 +22,7 @@ pub(super) const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Commands that wait to be written, at most; further calls queue up before that, which takes
 /// longer: with the driver's 50, a thousand callers get a fifth less through.
-const MOST_UNSENT: usize = 4_096;
+const MOST_UNSENT: usize = 1_024;
 
 /// What is needed to connect, and the address to name in messages: never credentials.
 pub(super) struct Server {

@@ -49,7 +49,7 @@ impl Beat {
     /// Strikes while it is wanted, and sleeps while it is not.
     pub(super) async fn keep(self: Arc<Self>) {
         let _last = Last(&self);
-        while !self.is_over.load(Ordering::Acquire) {
+        while !self.is_over() {
             self.wanted.notified().await;
             sleep(self.every).await;
             self.strike();
@@ -59,6 +59,11 @@ impl Beat {
     pub(super) fn end(&self) {
         self.is_over.store(true, Ordering::Release);
         self.wanted.notify_one();
+    }
+
+    /// Will it never strike again?
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
     }
 
     fn strike(&self) {
@@ -72,6 +77,7 @@ struct Last<'a>(&'a Beat);
 
 impl Drop for Last<'_> {
     fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::Release);
         self.0.strike();
     }
 }

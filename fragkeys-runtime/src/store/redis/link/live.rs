@@ -113,7 +113,10 @@ impl Live {
                     return Poll::Ready(Some(answer));
                 }
                 self.beat.want();
-                ready!(beat.as_mut().poll(context));
+                // In this order: what ends after it is seen to go on strikes a last time.
+                if !self.beat.is_over() {
+                    ready!(beat.as_mut().poll(context));
+                }
                 let is_late = Instant::now() + self.beat.every() > deadline.until;
                 // Somebody else has waited in vain: the breaker is open.
                 if is_late || self.is_doubtful() || self.is_over() {
@@ -197,7 +200,9 @@ impl Live {
 
     /// Has its driver ended?
     fn is_over(&self) -> bool {
-        self.is_lost() || self.cells.as_ref().is_some_and(|cells| cells.is_over())
+        self.is_lost()
+            || self.beat.is_over()
+            || self.cells.as_ref().is_some_and(|cells| cells.is_over())
     }
 
     /// A master that became a replica keeps its connections, while its name may lead to the
