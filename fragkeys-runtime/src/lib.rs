@@ -22,6 +22,8 @@ mod health;
 mod key;
 mod key_ring;
 mod log;
+#[cfg(feature = "metrics")]
+mod metric;
 mod model;
 mod outcome;
 mod queue;
@@ -52,6 +54,8 @@ pub use fragmented_keys::FragmentedKeys;
 pub use global::{cache, cache_named, reset_for_tests, with_cache};
 pub use health::{Breaker, Health};
 pub use key_ring::{KeyRing, RingTag};
+#[cfg(feature = "metrics")]
+pub use metric::publish_metrics;
 pub use model::{
     Bumping, Change, KeyedBy, ModelInfo, Muted, TaggedModel, is_muted, is_registered, models, mute,
     register,

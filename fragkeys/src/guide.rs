@@ -1,6 +1,7 @@
 //! Longer than an item's documentation: one subject a page.
 //!
 //! - [`transactions`]: bumps and commits, with recipes for sqlx and Diesel.
+//! - [`faults`]: what happens on each fault of the store, and how to watch it.
 //! - [`from_redis`]: from keys and `DEL`s written by hand, in phases that ship one by one.
 //! - [`from_cached`]: from the attributes of the `cached` crate.
 //! - [`from_python`]: from `fragmented_keys` and `fragmented_keys_django`, or beside them.
@@ -8,6 +9,9 @@
 
 #[doc = include_str!("../docs/transactions.md")]
 pub mod transactions {}
+
+#[doc = include_str!("../docs/faults.md")]
+pub mod faults {}
 
 #[doc = include_str!("../docs/from_redis.md")]
 pub mod from_redis {}

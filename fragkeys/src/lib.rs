@@ -107,6 +107,8 @@ pub use fragkeys_macros::{TaggedModel, invalidate, tag, tagged_cache};
 pub use fragkeys_runtime::Json;
 #[cfg(feature = "msgpack")]
 pub use fragkeys_runtime::MessagePack;
+#[cfg(feature = "metrics")]
+pub use fragkeys_runtime::publish_metrics;
 pub use fragkeys_runtime::{
     Bincode, Breaker, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError, CommitScope,
     Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, Health, KeyRing, KeyedBy,

@@ -31,6 +31,12 @@ impl Cache {
         }
     }
 
+    /// The name it was installed as.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.name
+    }
+
     pub(super) fn keep_error(&self, error: &Error) {
         let mut last = self.shared.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some(error.clone());
