@@ -26,6 +26,7 @@ pub mod python;
 pub mod redis_server;
 pub mod resp;
 mod rng;
+pub mod soak;
 pub mod wait;
 mod watchdog;
 
