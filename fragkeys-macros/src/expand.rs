@@ -7,9 +7,11 @@ use syn::spanned::Spanned as _;
 use syn::{AttrStyle, Attribute, Item, ItemFn, TraitItemFn};
 
 use crate::diag::Mistakes;
-use crate::model::{CachedFn, TagSource, Timeout};
+use crate::model::{Batch, CachedFn, TagSource, Timeout};
 use crate::options;
-use crate::signature::Future;
+use crate::signature::{self, Future};
+
+mod batch;
 
 pub(crate) fn tagged_cache(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
@@ -76,12 +78,37 @@ impl ToTokens for CachedFn {
 
 impl CachedFn {
     fn cached_call(&self) -> TokenStream {
+        if let Some(batch) = &self.batch {
+            return self.batch_call(batch);
+        }
         let site = self.site();
         let planned = self.plan();
         // Written apart, so that they are the macro's own where the tokens around them have
         // the span of something that may be wrong.
         let call = quote!(__fragkeys_call);
         let plan = quote!(__fragkeys_plan);
+        let description = self.description(&call);
+        let cache_if = self.cache_if();
+        let body = self.body();
+        // The compiler blames the whole of it for a condition of the wrong type.
+        let answer = quote_spanned! {cache_if.span()=>
+            ::fragkeys::__private::run(#call, #plan, #cache_if, #body).await
+        };
+        quote! {
+            static __FRAGKEYS_SITE: ::fragkeys::__private::Site = #site;
+            let #plan = #planned;
+            let mut #call = ::fragkeys::__private::Call::new(
+                &__FRAGKEYS_SITE,
+                ::fragkeys::__private::path_of(&|| ()),
+                &#plan,
+            );
+            #description
+            #answer
+        }
+    }
+
+    /// What tells this call from others, and how long its value is kept.
+    fn description(&self, call: &TokenStream) -> TokenStream {
         let vary_on = self
             .vary_on
             .iter()
@@ -102,28 +129,18 @@ impl CachedFn {
             quote!(#call.timeout(#duration);)
         });
         let jitter = self.jitter.map(|share| quote!(#call.jitter(#share);));
-        let cache_if = match &self.cache_if {
-            Some(condition) => quote!(#condition),
-            None => quote!(|_| true),
-        };
-        let body = self.body();
-        // The compiler blames the whole of it for a condition of the wrong type.
-        let answer = quote_spanned! {cache_if.span()=>
-            ::fragkeys::__private::run(#call, #plan, #cache_if, #body).await
-        };
         quote! {
-            static __FRAGKEYS_SITE: ::fragkeys::__private::Site = #site;
-            let #plan = #planned;
-            let mut #call = ::fragkeys::__private::Call::new(
-                &__FRAGKEYS_SITE,
-                ::fragkeys::__private::path_of(&|| ()),
-                &#plan,
-            );
             #(#vary_on)*
             #(#tags)*
             #timeout
             #jitter
-            #answer
+        }
+    }
+
+    fn cache_if(&self) -> TokenStream {
+        match &self.cache_if {
+            Some(condition) => quote!(#condition),
+            None => quote!(|_| true),
         }
     }
 
@@ -137,6 +154,7 @@ impl CachedFn {
             TagSource::Template(template) => Some(template.to_parts()),
             TagSource::Expression(_) => None,
         });
+        let is_batch = self.batch.is_some();
         let cache_name = match &self.cache_name {
             Some(name) => quote!(#name),
             None => quote!("default"),
@@ -155,6 +173,7 @@ impl CachedFn {
                 tags: &[#(#tags),*],
                 templates: &[#(#templates),*],
                 cache_name: #cache_name,
+                is_batch: #is_batch,
                 instances: ::fragkeys::__private::Instances::new(),
             }
         }
@@ -167,8 +186,12 @@ impl CachedFn {
             Some(codec) => quote!(#codec),
             None => quote!(::fragkeys::__private::OfCache),
         };
+        let ops = match &self.batch {
+            Some(Batch { element_type, .. }) => quote!(batched::<#codec, #element_type, _>()),
+            None => quote!(coded::<#codec>()),
+        };
         let plan = quote_spanned! {output.span()=>
-            ::fragkeys::__private::Returns::<#output>::new().output().coded::<#codec>()
+            ::fragkeys::__private::Returns::<#output>::new().output().#ops
         };
         quote! {{
             #[allow(unused_imports)]
@@ -182,7 +205,7 @@ impl CachedFn {
         let block = &self.function.block;
         let braces = block.brace_token.span.join();
         let output = &self.output;
-        let returned = &self.function.sig.output;
+        let batch = self.batch.as_ref().map(Batch::take);
         // Never reached. It tells the compiler the type, so that a wrong one is reported in
         // the body and not in generated code.
         let typed = quote_spanned! {output.span()=>
@@ -197,17 +220,28 @@ impl CachedFn {
                 // In the user's braces, not around them: a pair within a pair is one too many
                 // for `unused_braces`.
                 let statements = &block.stmts;
-                let mut body = Group::new(Delimiter::Brace, quote!(#typed #(#statements)*));
+                let mut body = Group::new(Delimiter::Brace, quote!(#batch #typed #(#statements)*));
                 body.set_span(braces);
                 quote!(async move #body)
             }
             // A closure keeps a `return` in the part before the future where it belongs.
-            Future::Boxed => quote! {
-                async move { #[allow(clippy::redundant_closure_call)] (move || #returned #block)().await }
-            },
+            Future::Boxed => {
+                // What the body gets of a batch lives shorter than the argument did.
+                let returned = match &self.batch {
+                    Some(_) => signature::of_any_lifetime(&self.function.sig.output),
+                    None => self.function.sig.output.clone(),
+                };
+                quote! {
+                    async move {
+                        #batch
+                        #[allow(clippy::redundant_closure_call)]
+                        (move || #returned #block)().await
+                    }
+                }
+            }
             Future::Opaque => {
                 let awaited = quote_spanned!(braces=> (move || #block)().await);
-                quote!(async move { #typed #[allow(clippy::redundant_closure_call)] #awaited })
+                quote!(async move { #batch #typed #[allow(clippy::redundant_closure_call)] #awaited })
             }
         }
     }

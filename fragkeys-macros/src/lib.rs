@@ -36,6 +36,7 @@ mod template;
 /// | `cache_if` | `\|value\| bool` on the value (of a `Result`, the `Ok` value) | cache all |
 /// | `jitter` | 0.0–1.0, the share of the timeout that is taken off at random | 0 |
 /// | `codec` | a codec type | the cache's |
+/// | `batch` | nothing, a name for an element, or `id in ids`: see below | one entry a call |
 ///
 /// In a template, `<name>` and `{name}` stand for an argument or a path into one (`<type>` for
 /// `r#type`); `<<`, `>>`, `{{` and `}}` for the characters themselves. Values are escaped, so
@@ -50,6 +51,48 @@ mod template;
 /// What is cached: of `Result<T, E>` the `Ok` value, of anything else all of it, `None`
 /// included. The value must be `Serialize + DeserializeOwned`; `E` needs nothing. Arguments in
 /// `vary_on` must be `Serialize`, those in templates `Display`; others need nothing.
+///
+/// # Batches
+///
+/// With `batch`, each element of an argument has an entry and tags of its own: what is cached
+/// comes from the cache, and the body runs once, with the other elements.
+///
+/// ```
+/// # use std::collections::HashMap;
+/// # use fragkeys::tagged_cache;
+/// #[tagged_cache(batch, tags = ["User:<id>"])]
+/// async fn names(ids: &[u64]) -> Result<HashMap<u64, String>, std::io::Error> {
+///     // … `WHERE id = ANY(ids)`: those that are missing …
+///     Ok(ids.iter().map(|id| (*id, format!("user {id}"))).collect())
+/// }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// assert_eq!(names(&[1, 2]).await.unwrap().len(), 2); // runs with [1, 2]
+/// assert_eq!(names(&[3, 2, 1]).await.unwrap().len(), 3); // runs with [3]
+/// # });
+/// ```
+///
+/// - The batch is the argument of type `&[K]` or `Vec<K>`. In options, an element of `ids` is
+///   called `id`, of `user_ids` `user_id`; `batch = user` names it otherwise. Where there are
+///   several such arguments, say which: `batch = id in ids`. Paths into it work: `<key.tenant>`.
+/// - An element is always a part of its entry's key. `vary_on` is about the other arguments: by
+///   default all of them are, too.
+/// - The function returns a `HashMap<K, V>`, a `BTreeMap<K, V>` or another `BatchMap`, or a
+///   `Result` of one. `K` is `Clone + Eq + Serialize`, and what the map wants; `V` is `Serialize +
+///   DeserializeOwned`. `cache_if` sees each `V`; `jitter` is rolled, and `timeout` evaluated, for each.
+/// - The body gets the missing elements in the order in which they were given, each once. It is not
+///   run for an empty batch, whose answer is the empty map, nor where all are in the cache.
+/// - An element that it leaves out is not cached, and asked for again next time. To cache absence,
+///   let it be a value: `HashMap<u64, Option<User>>`.
+/// - What it gives without having been asked is in the answer and not stored, for its versions
+///   were not read before the run. Of an `Err`, nothing is stored, and hits are not given.
+/// - An element that cannot be cached (its bump waits, the store is away) is asked of the body, and
+///   keeps no other from the cache. The store adds one `operation_timeout` to the whole batch.
+/// - 1,000 elements, or fewer that have 10,000 tags or hold 16 MiB together, go in one pipeline.
+/// - Elements of a batch and calls of other functions never share entries.
+/// - `observe` tells `Hit` if all elements were hits, else the worst that befell one: `Bypass`,
+///   `NotStored`, `Miss`. `Stats` counts elements.
+///
+/// # Where it goes
 ///
 /// It goes on free functions, associated functions, methods of any receiver, methods of trait
 /// implementations (under `#[async_trait]` too), and functions that return a boxed or an

@@ -10,6 +10,10 @@ use crate::options::{Options, elements, example, name, ungrouped};
 use crate::signature::{self, Future};
 use crate::template::Template;
 
+mod batch;
+
+pub(crate) use batch::Batch;
+
 /// A function to cache, and how.
 pub(crate) struct CachedFn {
     pub(crate) function: ItemFn,
@@ -25,6 +29,7 @@ pub(crate) struct CachedFn {
     pub(crate) cache_if: Option<Expr>,
     pub(crate) jitter: Option<f64>,
     pub(crate) codec: Option<Type>,
+    pub(crate) batch: Option<Batch>,
 }
 
 pub(crate) enum TagSource {
@@ -42,22 +47,24 @@ struct Arguments {
     function: Ident,
     names: Vec<Ident>,
     has_receiver: bool,
+    /// The batch, and its element, which stands in its place.
+    batch: Option<(Ident, Ident)>,
+    /// Are there more names, which nobody knows?
+    are_some_unknown: bool,
 }
 
 impl CachedFn {
     pub(crate) fn new(
         options: Options,
-        function: ItemFn,
+        mut function: ItemFn,
         mistakes: &mut Mistakes,
     ) -> Option<CachedFn> {
-        let arguments = Arguments {
-            function: function.sig.ident.clone(),
-            names: signature::bindings(&function.sig),
-            has_receiver: function.sig.receiver().is_some(),
-        };
         // Of a `vary_on` that could not be read, the mistake in it says enough.
         let are_options_read = mistakes.is_empty();
-        let output = output(&function, mistakes);
+        let is_batch = options.batch.is_some();
+        let batch = options.batch.and_then(|it| Batch::find(it, &mut function, mistakes));
+        let arguments = Arguments::of(&function, is_batch, batch.as_ref());
+        let output = output(&function, is_batch, mistakes);
         let vary_on = match options.vary_on {
             Some(written) => arguments.vary_on(written, mistakes),
             None if are_options_read => arguments.all(mistakes),
@@ -75,6 +82,9 @@ impl CachedFn {
         let jitter = options.jitter.and_then(|written| mistakes.keep(jitter(written)));
         let cache_if = options.cache_if.and_then(|written| mistakes.keep(cache_if(written)));
         let (future, output) = output?;
+        if is_batch && batch.is_none() {
+            return None;
+        }
         Some(CachedFn {
             function,
             future,
@@ -88,11 +98,12 @@ impl CachedFn {
             cache_if,
             jitter,
             codec: options.codec,
+            batch,
         })
     }
 }
 
-fn output(function: &ItemFn, mistakes: &mut Mistakes) -> Option<(Future, Type)> {
+fn output(function: &ItemFn, is_batch: bool, mistakes: &mut Mistakes) -> Option<(Future, Type)> {
     let signature = &function.sig;
     let Some((future, output)) = signature::output(signature) else {
         mistakes.at(
@@ -105,7 +116,11 @@ fn output(function: &ItemFn, mistakes: &mut Mistakes) -> Option<(Future, Type)> 
         mistakes.at(opaque, "a cached function cannot return `impl Trait`, for it must be read back as the same type; name the type");
         return None;
     }
-    if let Some(borrowed) = signature::borrowed_value(&output) {
+    let borrowed = match is_batch {
+        true => signature::borrowed_value_of_map(&output),
+        false => signature::borrowed_value(&output),
+    };
+    if let Some(borrowed) = borrowed {
         mistakes.at(borrowed, "a cached function cannot return a borrowed value, for what is read from the store belongs to nobody else; return an owned one, such as `String` or `Vec<T>`");
         return None;
     }
@@ -113,6 +128,21 @@ fn output(function: &ItemFn, mistakes: &mut Mistakes) -> Option<(Future, Type)> 
 }
 
 impl Arguments {
+    fn of(function: &ItemFn, is_batch: bool, batch: Option<&Batch>) -> Self {
+        let names = signature::bindings(&function.sig).into_iter();
+        let names = names.map(|name| match batch {
+            Some(batch) if batch.pattern.ident == name => batch.element.clone(),
+            _ => name,
+        });
+        Arguments {
+            function: function.sig.ident.clone(),
+            names: names.collect(),
+            has_receiver: function.sig.receiver().is_some(),
+            batch: batch.map(|batch| (batch.pattern.ident.clone(), batch.element.clone())),
+            are_some_unknown: is_batch && batch.is_none(),
+        }
+    }
+
     /// No `vary_on`: the result depends on all arguments. What a receiver holds is another matter.
     fn all(&self, mistakes: &mut Mistakes) -> Vec<Expr> {
         if self.has_receiver {
@@ -129,11 +159,17 @@ impl Arguments {
                 ),
             );
         }
-        self.names.iter().map(|name| syn::parse_quote!(#name)).collect()
+        let names = self.names.iter().filter(|name| !self.is_element(name));
+        names.map(|name| syn::parse_quote!(#name)).collect()
+    }
+
+    /// An element is a part of its entry's key whatever `vary_on` says.
+    fn is_element(&self, name: &Ident) -> bool {
+        self.batch.as_ref().is_some_and(|(_, element)| element == name)
     }
 
     fn vary_on(&self, written: Expr, mistakes: &mut Mistakes) -> Vec<Expr> {
-        let paths = mistakes.keep(elements::<Options>("vary_on", written)).unwrap_or_default();
+        let mut paths = mistakes.keep(elements::<Options>("vary_on", written)).unwrap_or_default();
         for path in &paths {
             match root(path) {
                 Some(root) => self.check(root, root.span(), mistakes),
@@ -143,6 +179,9 @@ impl Arguments {
                 ),
             }
         }
+        paths.retain(|path| {
+            !matches!(path, Expr::Path(_)) || !root(path).is_some_and(|root| self.is_element(root))
+        });
         paths
     }
 
@@ -168,15 +207,23 @@ impl Arguments {
 
     /// Is this the name of an argument?
     fn check(&self, name: &Ident, span: Span, mistakes: &mut Mistakes) {
-        let Arguments { function, names, has_receiver } = self;
+        let Arguments { function, names, has_receiver, .. } = self;
         if name == "self" {
             if !has_receiver {
                 mistakes.at_span(span, format!("`{function}` has no `self`: it is not a method"));
             }
             return;
         }
-        if names.iter().any(|known| known == name) {
+        if self.are_some_unknown || names.iter().any(|known| known == name) {
             return;
+        }
+        if let Some((batch, element)) = &self.batch
+            && batch == name
+        {
+            let message = format!(
+                "`{batch}` is the whole batch, and each of its elements has an entry of its own: write `{element}`"
+            );
+            return mistakes.at_span(span, message);
         }
         let known = match names.as_slice() {
             [] => format!("`{function}` has no arguments with a name"),
@@ -192,7 +239,10 @@ impl Arguments {
                     .to_owned()
             }
             None if *has_receiver => format!("; for a field, write `self.{name}`"),
-            None => String::new(),
+            None => match &self.batch {
+                Some((batch, element)) => format!("; `{element}` is an element of `{batch}`"),
+                None => String::new(),
+            },
         };
         mistakes
             .at_span(span, format!("`{name}` is not an argument of `{function}`: {known}{hint}"));

@@ -1,6 +1,6 @@
 //! Attribute tokens to options: syntax only, and every option keeps its tokens.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Expr, ExprArray, ExprLit, Lit, LitStr, Token, Type};
@@ -19,6 +19,14 @@ pub(crate) struct Options {
     pub(crate) cache_if: Option<Expr>,
     pub(crate) jitter: Option<Expr>,
     pub(crate) codec: Option<Type>,
+    pub(crate) batch: Option<BatchOption>,
+}
+
+/// `batch`, `batch = id` or `batch = id in ids`.
+pub(crate) struct BatchOption {
+    pub(crate) span: Span,
+    pub(crate) element: Option<Ident>,
+    pub(crate) argument: Option<Ident>,
 }
 
 /// Options of one attribute: their names, and where each is kept.
@@ -26,7 +34,10 @@ pub(crate) trait OptionSet: Default {
     /// Each option with an example of it, for messages.
     const EXAMPLES: &'static [(&'static str, &'static str)];
 
-    /// Keeps the value of one of these options.
+    /// Those that may stand without a value.
+    const FLAGS: &'static [&'static str] = &[];
+
+    /// Keeps the value of one of these options; of a flag there may be none.
     fn keep(&mut self, name: &Ident, value: ParseStream<'_>) -> syn::Result<()>;
 }
 
@@ -41,7 +52,10 @@ impl OptionSet for Options {
         ("cache_if", "cache_if = |value| !value.is_empty()"),
         ("jitter", "jitter = 0.1"),
         ("codec", "codec = fragkeys::Json"),
+        ("batch", "batch = id"),
     ];
+
+    const FLAGS: &'static [&'static str] = &["batch"];
 
     fn keep(&mut self, name: &Ident, value: ParseStream<'_>) -> syn::Result<()> {
         match name.to_string().as_str() {
@@ -53,7 +67,8 @@ impl OptionSet for Options {
             "cache_name" => set(&mut self.cache_name, name, value.parse()?),
             "cache_if" => set(&mut self.cache_if, name, value.parse()?),
             "jitter" => set(&mut self.jitter, name, value.parse()?),
-            _ => set(&mut self.codec, name, codec(value)?),
+            "codec" => set(&mut self.codec, name, codec(value)?),
+            _ => set(&mut self.batch, name, batch(name, value)?),
         }
     }
 }
@@ -102,6 +117,10 @@ fn parse_one<O: OptionSet>(options: &mut O, input: ParseStream<'_>) -> syn::Resu
         let message = format!("unknown option `{written}`; {hint}");
         return Err(syn::Error::new(name.span(), message));
     }
+    let is_alone = input.is_empty() || input.peek(Token![,]);
+    if is_alone && O::FLAGS.contains(&written.as_str()) {
+        return options.keep(&name, input);
+    }
     let equals: Option<Token![=]> = input.parse()?;
     if equals.is_none() || input.is_empty() || input.peek(Token![,]) {
         let message = format!("`{written}` needs a value, as in {}", example::<O>(&written));
@@ -118,6 +137,28 @@ fn codec(input: ParseStream<'_>) -> syn::Result<Type> {
             span,
             format!("`codec` takes a type, as in {}", example::<Options>("codec")),
         )
+    })
+}
+
+/// How an element is called, and of which argument; nothing where the option stands alone.
+fn batch(name: &Ident, input: ParseStream<'_>) -> syn::Result<BatchOption> {
+    let mut option = BatchOption { span: name.span(), element: None, argument: None };
+    if input.is_empty() || input.peek(Token![,]) {
+        return Ok(option);
+    }
+    let span = input.span();
+    let mut read = || -> syn::Result<()> {
+        option.element = Some(input.parse()?);
+        if input.parse::<Option<Token![in]>>()?.is_some() {
+            option.argument = Some(input.parse()?);
+        }
+        Ok(())
+    };
+    let is_read = read().is_ok() && (input.is_empty() || input.peek(Token![,]));
+    is_read.then_some(option).ok_or_else(|| {
+        let message = "`batch` stands alone, or takes a name for an element of the batch: \
+                       `batch = id`, or `batch = id in ids`";
+        syn::Error::new(span, message)
     })
 }
 

@@ -3,8 +3,8 @@
 use proc_macro2::Ident;
 use syn::visit::{self, Visit};
 use syn::{
-    FnArg, GenericArgument, PatIdent, PathArguments, ReturnType, Signature, Type, TypeImplTrait,
-    TypeParamBound, TypePath,
+    FnArg, GenericArgument, Lifetime, PatIdent, PathArguments, ReturnType, Signature, Type,
+    TypeImplTrait, TypeParamBound, TypePath,
 };
 
 /// How the function gives its future.
@@ -120,6 +120,20 @@ pub(crate) fn borrowed_value(output: &Type) -> Option<&Type> {
     }
 }
 
+/// The same in the values of a map. What it is asked for by is not stored and may borrow.
+pub(crate) fn borrowed_value_of_map(output: &Type) -> Option<&Type> {
+    let Type::Path(path) = output else { return None };
+    let last = path.path.segments.last()?;
+    if last.ident != "HashMap" && last.ident != "BTreeMap" {
+        return first_argument(path).and_then(borrowed_value_of_map);
+    }
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    match arguments.args.iter().filter(|it| !matches!(it, GenericArgument::Lifetime(_))).nth(1)? {
+        GenericArgument::Type(value) => borrowed_value(value),
+        _ => None,
+    }
+}
+
 /// An `impl Trait` somewhere in a type.
 pub(crate) fn opaque_part(output: &Type) -> Option<&TypeImplTrait> {
     struct Opaque<'a>(Option<&'a TypeImplTrait>);
@@ -131,4 +145,37 @@ pub(crate) fn opaque_part(output: &Type) -> Option<&TypeImplTrait> {
     let mut found = Opaque(None);
     found.visit_type(output);
     found.0
+}
+
+/// A boxed future's type that lives for as long as what it borrows, whatever that is.
+pub(crate) fn of_any_lifetime(returned: &ReturnType) -> ReturnType {
+    let mut returned = returned.clone();
+    if let ReturnType::Type(_, boxed) = &mut returned {
+        loosen(boxed);
+    }
+    returned
+}
+
+fn loosen(boxed: &mut Type) {
+    let any: Lifetime = syn::parse_quote!('_);
+    match boxed {
+        Type::TraitObject(object) => {
+            let others = std::mem::take(&mut object.bounds).into_iter();
+            let others = others.filter(|bound| !matches!(bound, TypeParamBound::Lifetime(_)));
+            object.bounds = others.chain([TypeParamBound::Lifetime(any)]).collect();
+        }
+        Type::Path(path) => {
+            let Some(last) = path.path.segments.last_mut() else { return };
+            let is_pointer = last.ident == "Pin" || last.ident == "Box";
+            let PathArguments::AngleBracketed(arguments) = &mut last.arguments else { return };
+            for argument in &mut arguments.args {
+                match argument {
+                    GenericArgument::Lifetime(lifetime) => *lifetime = any.clone(),
+                    GenericArgument::Type(pointee) if is_pointer => loosen(pointee),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
 }

@@ -19,6 +19,7 @@ use crate::tag::Tag;
 use crate::version::{Bumped, Version};
 
 pub(crate) mod bump;
+mod many;
 mod report;
 
 /// A cache, installed or built by hand. Cloning it is cheap; clones are one cache.

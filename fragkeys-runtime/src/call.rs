@@ -14,6 +14,7 @@ use crate::tag::Tag;
 use crate::value::{KeyPart, Plan, Reading, TagPart};
 
 mod answer;
+pub(crate) mod batch;
 mod problem;
 mod request;
 
@@ -42,7 +43,10 @@ const ARGUMENTS: usize = size_of::<u128>();
 
 impl Call {
     pub fn new<R, T>(site: &'static Site, path: Path, plan: &Plan<R, T>) -> Self {
-        let instance = site.instance(path, plan.ops.reading.find_shape);
+        Call::of(site, site.instance(path, plan.ops.reading.find_shape))
+    }
+
+    fn of(site: &'static Site, instance: Arc<Instance>) -> Self {
         let mut bytes = Vec::with_capacity(96);
         bytes.extend_from_slice(&instance.fingerprint.to_le_bytes());
         Call {

@@ -5,6 +5,8 @@
 //! versions and entries, `envelope` and `codec` turn values into bytes and back.
 #![warn(missing_docs)]
 
+#[allow(missing_docs)] // public for generated code, but for the map
+mod batch;
 mod cache;
 #[allow(missing_docs)] // public for generated code only
 mod call;
@@ -40,6 +42,7 @@ mod version;
 #[doc(hidden)]
 pub mod private;
 
+pub use batch::BatchMap;
 pub use cache::Cache;
 #[cfg(feature = "json")]
 pub use codec::Json;

@@ -4,6 +4,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How the outermost cached call of a future was answered.
+///
+/// A batch is a [`Hit`](Self::Hit) if all of its elements were; else it is the worst that befell
+/// one of them, in the order of these variants.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {

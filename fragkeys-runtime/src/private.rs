@@ -3,6 +3,8 @@
 
 pub use inventory;
 
+pub use crate::batch::{BatchElement, BatchOf, BatchPlan, Elements};
+pub use crate::call::batch::{Batch, Missing, run_batch};
 pub use crate::call::{Call, run};
 pub use crate::codec::OfCache;
 pub use crate::model::Registered;

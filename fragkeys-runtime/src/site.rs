@@ -27,6 +27,8 @@ pub struct Site {
     /// Those tags that are templates.
     pub templates: &'static [&'static [Part]],
     pub cache_name: &'static str,
+    /// Are its entries about elements of an argument? They are no single calls' entries then.
+    pub is_batch: bool,
     pub instances: Instances,
 }
 
@@ -86,7 +88,8 @@ impl Site {
     fn work_out(&'static self, path: Path, shape_of: fn() -> Shape) -> Instance {
         let path_of_function = path.name.trim_end_matches("::{{closure}}");
         let arguments = generic_arguments(path_of_function);
-        let mut bytes = b"function".to_vec();
+        let kind: &[u8] = if self.is_batch { b"batch" } else { b"function" };
+        let mut bytes = kind.to_vec();
         match self.key_name {
             Some(name) => append_texts(&[name, &arguments], &mut bytes),
             None => append_texts(&[self.package, path_of_function, ""], &mut bytes),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        /// What a cache did since it was built, in this process. See [`Cache::stats`](crate::Cache::stats).
+        /// What a cache did since it was built, in this process; of a batch, each element is a call. See [`Cache::stats`](crate::Cache::stats).
         #[non_exhaustive]
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Stats {

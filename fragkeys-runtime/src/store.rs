@@ -28,6 +28,18 @@ pub(crate) struct Found {
     pub(crate) entry: Option<Bytes>,
 }
 
+/// An entry to store, of several.
+#[derive(Debug)]
+pub(crate) struct Put {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) place: Arc<Place>,
+    pub(crate) entry: Vec<u8>,
+    pub(crate) timeout: Duration,
+}
+
+/// What the store did for each of several; or why it did nothing for any.
+pub(crate) type Each<T> = Result<Vec<Result<T, Error>>, Error>;
+
 /// Keeps entries and versions. One contract suite runs over all of them.
 ///
 /// `lifetime` is how long versions are kept that a call has to seed.
@@ -41,6 +53,14 @@ pub(crate) trait Store {
         lifetime: Duration,
         deadline: Deadline,
     ) -> impl Future<Output = Result<Found, Error>> + Send;
+
+    /// As [`look`](Self::look), for several entries and in as few round trips as for one.
+    fn look_many(
+        &self,
+        identities: &[Arc<Identity>],
+        lifetime: Duration,
+        deadline: Deadline,
+    ) -> impl Future<Output = Each<Found>> + Send;
 
     /// Reads the versions of tags, seeding those that are missing.
     fn versions(
@@ -66,6 +86,13 @@ pub(crate) trait Store {
         timeout: Duration,
         deadline: Deadline,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// As [`put`](Self::put), for several entries and in one round trip.
+    fn put_many(
+        &self,
+        entries: Vec<Put>,
+        deadline: Deadline,
+    ) -> impl Future<Output = Each<()>> + Send;
 
     /// Drops one entry; says whether it was there.
     fn remove(
@@ -149,6 +176,15 @@ impl Store for AnyStore {
         each_store!(self, store => store.look(identity, lifetime, deadline))
     }
 
+    async fn look_many(
+        &self,
+        identities: &[Arc<Identity>],
+        lifetime: Duration,
+        deadline: Deadline,
+    ) -> Each<Found> {
+        each_store!(self, store => store.look_many(identities, lifetime, deadline))
+    }
+
     async fn versions(
         &self,
         tags: &[Tag],
@@ -171,6 +207,10 @@ impl Store for AnyStore {
         deadline: Deadline,
     ) -> Result<(), Error> {
         each_store!(self, store => store.put(identity, place, entry, timeout, deadline))
+    }
+
+    async fn put_many(&self, entries: Vec<Put>, deadline: Deadline) -> Each<()> {
+        each_store!(self, store => store.put_many(entries, deadline))
     }
 
     async fn remove(&self, key: &str, deadline: Deadline) -> Result<bool, Error> {

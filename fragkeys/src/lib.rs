@@ -25,7 +25,7 @@
 //!
 //! # Where to look
 //!
-//! - [`tagged_cache`]: the attribute and its options.
+//! - [`tagged_cache`]: the attribute and its options, batches among them; [`BatchMap`].
 //! - [`invalidate!`], [`tag!`] and [`Tag`]: what entries depend on, and how to bump it.
 //! - [`Config`]: Redis or the embedded store, timeouts and bounds, installed at startup.
 //! - [`on_commit`] and [`committing`]: bumps that wait for a transaction.
@@ -110,9 +110,9 @@ pub use fragkeys_runtime::MessagePack;
 #[cfg(feature = "metrics")]
 pub use fragkeys_runtime::publish_metrics;
 pub use fragkeys_runtime::{
-    Bincode, Breaker, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError, CommitScope,
-    Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, Health, KeyRing, KeyedBy,
-    ModelInfo, Muted, OnCommit, Outcome, RingTag, Stats, Tag, TaggedModel, Version, cache,
+    BatchMap, Bincode, Breaker, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError,
+    CommitScope, Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, Health, KeyRing,
+    KeyedBy, ModelInfo, Muted, OnCommit, Outcome, RingTag, Stats, Tag, TaggedModel, Version, cache,
     cache_named, commit_follows, committing, is_muted, is_registered, models, mute, observe,
     on_commit, register, reset_for_tests, with_cache,
 };

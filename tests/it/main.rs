@@ -7,6 +7,7 @@
 )]
 
 mod attribute;
+mod batch;
 mod codecs;
 mod commit;
 mod config;

@@ -53,7 +53,7 @@ impl Request {
     }
 
     /// The value of an entry that is this call's and can be read.
-    fn open<T>(&self, place: &Place, reading: &Reading<T>, entry: &[u8]) -> Option<T> {
+    pub(super) fn open<T>(&self, place: &Place, reading: &Reading<T>, entry: &[u8]) -> Option<T> {
         let payload = envelope::open(entry, &self.address(place));
         let value = payload.map(|payload| (reading.decode)(self.cache.format(), payload));
         if let Some(Ok(value)) = value {

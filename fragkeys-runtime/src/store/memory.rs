@@ -9,7 +9,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use super::identity::Identities;
-use super::{Deadline, Found, Store};
+use super::{Deadline, Each, Found, Put, Store};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place};
 use crate::tag::Tag;
@@ -153,6 +153,19 @@ impl Store for MemoryStore {
         Ok(Found { place, entry: entry.map(|kept| kept.bytes) })
     }
 
+    async fn look_many(
+        &self,
+        identities: &[Arc<Identity>],
+        lifetime: Duration,
+        deadline: Deadline,
+    ) -> Each<Found> {
+        let mut found = Vec::with_capacity(identities.len());
+        for identity in identities {
+            found.push(self.look(identity, lifetime, deadline).await);
+        }
+        Ok(found)
+    }
+
     async fn versions(
         &self,
         tags: &[Tag],
@@ -185,6 +198,14 @@ impl Store for MemoryStore {
         }
         self.entries.insert(place.key.clone(), kept);
         Ok(())
+    }
+
+    async fn put_many(&self, entries: Vec<Put>, deadline: Deadline) -> Each<()> {
+        let mut stored = Vec::with_capacity(entries.len());
+        for Put { identity, place, entry, timeout } in entries {
+            stored.push(self.put(&identity, &place, entry, timeout, deadline).await);
+        }
+        Ok(stored)
     }
 
     async fn remove(&self, key: &str, _: Deadline) -> Result<bool, Error> {

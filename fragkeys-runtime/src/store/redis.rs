@@ -16,9 +16,9 @@ use self::link::{Failure, Links};
 pub(crate) use self::look::Ready;
 use self::recent::Recent;
 use self::refusal::{nonsense, refusal};
-use self::script::{BUMP, BUMP_ORIGINAL, SEED, SEED_ORIGINAL, Script};
+use self::script::{SEED, SEED_ORIGINAL, Script};
 use super::memory::{Weight, sized_cache};
-use super::{Deadline, Found, Store};
+use super::{Deadline, Each, Found, Put, Store};
 use crate::cache::outliving;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
@@ -28,9 +28,11 @@ use crate::queue::BumpQueue;
 use crate::tag::{Kind, Tag};
 use crate::version::Version;
 
+mod bump;
 mod cell;
 mod link;
 mod look;
+mod put_many;
 mod recent;
 mod refusal;
 mod script;
@@ -126,19 +128,33 @@ impl RedisStore {
         jobs: &[Job<'_>],
         deadline: Deadline,
     ) -> Result<Vec<(usize, Bytes)>, Error> {
-        if jobs.is_empty() {
-            return Ok(Vec::new());
+        Ok(self.run_and_get(jobs, &[], deadline).await?.0)
+    }
+
+    /// As [`run`](Self::run); in the same round trip it reads the entries at these keys.
+    async fn run_and_get(
+        &self,
+        jobs: &[Job<'_>],
+        keys: &[&str],
+        deadline: Deadline,
+    ) -> Result<(Vec<(usize, Bytes)>, Vec<Option<Bytes>>), Error> {
+        let commands = jobs.len() + usize::from(!keys.is_empty());
+        if commands == 0 {
+            return Ok((Vec::new(), Vec::new()));
         }
         let keys_of = |job: &Job<'_>| -> Vec<String> {
             job.tags.iter().flat_map(|(_, tag)| script_keys(&self.prefix, tag)).collect()
         };
-        let mut pipeline = Pipeline::with_capacity(jobs.len());
+        let mut pipeline = Pipeline::with_capacity(commands);
         for job in jobs {
             job.script.call(&keys_of(job), job.lifetime, &mut pipeline);
         }
-        let replies = self.send(&pipeline, jobs.len(), deadline).await?;
+        if !keys.is_empty() {
+            pipeline.cmd("MGET").arg(keys);
+        }
+        let mut replies = self.send(&pipeline, commands, deadline).await?;
         let mut texts = Vec::new();
-        for (job, mut reply) in jobs.iter().zip(replies) {
+        for (job, mut reply) in jobs.iter().zip(replies.by_ref()) {
             if is_error(&reply, ServerErrorKind::NoScript) {
                 let mut pipeline = Pipeline::with_capacity(1);
                 job.script.call_with_source(&keys_of(job), job.lifetime, &mut pipeline);
@@ -150,7 +166,7 @@ impl RedisStore {
             }
             texts.extend(job.tags.iter().map(|(index, _)| *index).zip(given));
         }
-        Ok(texts)
+        Ok((texts, read_entries(keys.len(), replies.next())?))
     }
 
     /// Fills in the versions of tags that Redis does not have, or has something else for.
@@ -161,22 +177,10 @@ impl RedisStore {
         lifetime: Duration,
         deadline: Deadline,
     ) -> Result<Vec<Version>, Error> {
-        let is_missing = |kind| {
-            let missing = tags.iter().enumerate().zip(&known);
-            let missing = missing.filter(|(_, version)| version.is_none()).map(|(tag, _)| tag);
-            missing.filter(move |(_, tag)| tag.kind() == kind)
-        };
-        if let Some((_, tag)) = is_missing(Kind::Foreign).next() {
+        if let Some((_, tag)) = missing(tags, &known, Kind::Foreign).next() {
             return Err(nobody_wrote(tag));
         }
-        // All entries depend on the root.
-        let (root, own) = is_missing(Kind::Own).partition(|(_, tag)| tag.is_root());
-        let jobs = [
-            Job { script: &SEED, tags: root, lifetime: self.tag_lifetime.max(lifetime) },
-            Job { script: &SEED, tags: own, lifetime },
-            Job { script: &SEED_ORIGINAL, tags: is_missing(Kind::Original).collect(), lifetime },
-        ];
-        let jobs: Vec<Job<'_>> = jobs.into_iter().filter(|job| !job.tags.is_empty()).collect();
+        let jobs = self.seeds(tags, &known, lifetime);
         for (index, text) in self.run(&jobs, deadline).await? {
             let Some(version) = read_version(&tags[index], &text) else {
                 return Err(nobody_wrote(&tags[index]));
@@ -189,49 +193,22 @@ impl RedisStore {
         Ok(versions)
     }
 
-    /// Bumps, and remembers that for when the server forgets it.
-    async fn bump_lastingly(
+    /// What gives a version to those of these tags that have none, and can be given one.
+    fn seeds<'a>(
         &self,
-        tags: &[Tag],
-        deadline: Deadline,
-    ) -> Result<Vec<Version>, Error> {
-        loop {
-            self.links.here()?.live(deadline).await?;
-            let replays = self.recent.replays();
-            let versions = self.bump_some(tags, deadline).await?;
-            self.recent.remember(tags.iter().cloned().zip(versions.iter().copied()));
-            // Else a new connection was made ready while this bump was not remembered yet: its
-            // server may not have it, if the answer is another one's.
-            if self.recent.replays() == replays {
-                return Ok(versions);
-            }
-        }
-    }
-
-    /// Gives each of these tags, which are no more than a run takes, a new version.
-    async fn bump_some(&self, tags: &[Tag], deadline: Deadline) -> Result<Vec<Version>, Error> {
-        let lifetime = self.tag_lifetime;
-        let (original, own) =
-            tags.iter().enumerate().partition(|(_, tag)| tag.kind() == Kind::Original);
+        tags: &'a [Tag],
+        known: &[Option<Version>],
+        lifetime: Duration,
+    ) -> Vec<Job<'a>> {
+        // All entries depend on the root.
+        let (root, own) = missing(tags, known, Kind::Own).partition(|(_, tag)| tag.is_root());
+        let original = missing(tags, known, Kind::Original).collect();
         let jobs = [
-            Job { script: &BUMP, tags: own, lifetime },
-            Job { script: &BUMP_ORIGINAL, tags: original, lifetime },
+            Job { script: &SEED, tags: root, lifetime: self.tag_lifetime.max(lifetime) },
+            Job { script: &SEED, tags: own, lifetime },
+            Job { script: &SEED_ORIGINAL, tags: original, lifetime },
         ];
-        let jobs: Vec<Job<'_>> = jobs.into_iter().filter(|job| !job.tags.is_empty()).collect();
-        let mut versions = vec![None; tags.len()];
-        for (index, text) in self.run(&jobs, deadline).await? {
-            let tag = &tags[index];
-            let Some(stamp) = read_version(tag, &text) else {
-                return Err(nonsense("something else than a version from a script"));
-            };
-            self.remember(std::slice::from_ref(tag), &[stamp], Some(lifetime));
-            versions[index] = match tag.kind() {
-                Kind::Original => Version::of_original(&text),
-                _ => Some(stamp),
-            };
-        }
-        let versions: Option<Vec<Version>> = versions.into_iter().collect();
-        versions.ok_or_else(|| nonsense("fewer versions than tags"))
+        jobs.into_iter().filter(|job| !job.tags.is_empty()).collect()
     }
 
     fn guess(&self, tags: &[Tag]) -> Option<Vec<Version>> {
@@ -291,6 +268,23 @@ impl Store for RedisStore {
         Box::pin(self.look_anew(&link, identity, lifetime, deadline)).await
     }
 
+    async fn look_many(
+        &self,
+        identities: &[Arc<Identity>],
+        lifetime: Duration,
+        deadline: Deadline,
+    ) -> Each<Found> {
+        let link = self.links.here()?;
+        let live = link.live(deadline).await?;
+        match self.look_many_through(&live, identities, lifetime, deadline).await {
+            Err(Failure::Lost(_)) => {
+                let live = link.live(deadline).await?;
+                Ok(self.look_many_through(&live, identities, lifetime, deadline).await?)
+            }
+            found => Ok(found?),
+        }
+    }
+
     async fn versions(
         &self,
         tags: &[Tag],
@@ -339,6 +333,10 @@ impl Store for RedisStore {
         Ok(())
     }
 
+    async fn put_many(&self, entries: Vec<Put>, deadline: Deadline) -> Each<()> {
+        self.put_all(entries, deadline).await
+    }
+
     async fn remove(&self, key: &str, deadline: Deadline) -> Result<bool, Error> {
         let mut pipeline = Pipeline::new();
         pipeline.cmd("DEL").arg(key);
@@ -362,6 +360,17 @@ fn script_keys(prefix: &str, tag: &Tag) -> impl Iterator<Item = String> {
     let ours = || format!("{prefix}:t:{}", tag.as_str());
     let last_written = (tag.kind() == Kind::Original).then(ours);
     std::iter::once(version_key(prefix, tag)).chain(last_written)
+}
+
+/// The tags of a kind that no version is known of, with their index.
+fn missing<'a>(
+    tags: &'a [Tag],
+    known: &[Option<Version>],
+    kind: Kind,
+) -> impl Iterator<Item = (usize, &'a Tag)> {
+    let missing = tags.iter().enumerate().zip(known);
+    let missing = missing.filter(|(_, version)| version.is_none()).map(|(tag, _)| tag);
+    missing.filter(move |(_, tag)| tag.kind() == kind)
 }
 
 /// One version a tag; `None` where Redis has none, or something that is none (a
@@ -402,6 +411,19 @@ fn read_entry(reply: Value) -> Result<Option<Bytes>, Error> {
         Value::ServerError(error) if error.code() == "WRONGTYPE" => Ok(None),
         other => Err(refusal(other)),
     }
+}
+
+/// The bytes of as many entries as were asked for.
+fn read_entries(number: usize, reply: Option<Value>) -> Result<Vec<Option<Bytes>>, Error> {
+    let values = match reply {
+        None if number == 0 => Vec::new(),
+        Some(Value::Array(values)) => values,
+        other => return Err(refusal(other.unwrap_or(Value::Nil))),
+    };
+    if values.len() != number {
+        return Err(nonsense("another number of entries than keys"));
+    }
+    values.into_iter().map(read_entry).collect()
 }
 
 fn is_error(reply: &Value, kind: ServerErrorKind) -> bool {

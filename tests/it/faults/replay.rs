@@ -167,3 +167,30 @@ async fn i7_more_bumps_than_are_remembered_cost_misses_and_no_truth() {
     proxy.cut();
     assert_eq!(entry.get::<i32>().await.unwrap(), None);
 }
+
+/// I2: a master that is made a replica of one that lags behind, and keeps its connections. What it then
+/// has is another's, so the connection is made ready anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn i2_a_master_that_is_demoted_behind_a_kept_connection() {
+    let (master, lagging) = (RedisServer::start(), RedisServer::start());
+    let cache = cache_at(master.url()).await;
+    let source = Source::default();
+    call(&cache, &source).await;
+    for key in master.keys("fragkeys:*") {
+        lagging.set_raw(&key, &master.get_raw(&key).unwrap());
+    }
+    cache.invalidate([row()]).await.unwrap();
+    call(&cache, &source).await;
+    assert_eq!(call(&cache, &source).await.0, "row 1, run 1");
+    master.cli(&["REPLICAOF", "127.0.0.1", &lagging.port().to_string()]);
+    eventually("it has the other's data", async || {
+        master.cli(&["INFO", "replication"]).contains("master_link_status:up")
+    })
+    .await;
+    assert_eq!(stands(&master, "Row:1"), stands(&lagging, "Row:1"), "which is an old version");
+    let (value, outcome) = call(&cache, &Source { runs: 2.into() }).await;
+    assert_eq!((value.as_str(), outcome), ("row 1, run 2", Outcome::Bypass));
+    assert_eq!(cache.queued_bumps(), 1);
+    master.cli(&["REPLICAOF", "NO", "ONE"]);
+    recovers(&cache).await;
+}

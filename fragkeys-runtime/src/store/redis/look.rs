@@ -13,6 +13,8 @@ use crate::key::{Identity, Place};
 use crate::store::{Deadline, Found};
 use crate::version::Version;
 
+mod many;
+
 impl RedisStore {
     /// A look that asks for the versions as well; on another connection if the first is lost.
     pub(super) async fn look_anew(

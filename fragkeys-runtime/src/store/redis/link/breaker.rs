@@ -121,7 +121,7 @@ impl Breaker {
     fn judge(&self, state: &State) -> Option<Result<Arc<Live>, Error>> {
         match state {
             State::Connecting => None,
-            State::Closed(live) if live.is_lost() => None,
+            State::Closed(live) if live.is_over() => None,
             State::Closed(live) if live.is_doubtful() => Some(Err(self.server.silent())),
             State::Closed(live) => Some(Ok(live.clone())),
             State::Open { error, .. } => Some(Err(error.clone())),
@@ -158,6 +158,7 @@ impl Breaker {
 
     pub(super) fn reach(&self) -> health::Reach {
         let Changed { is_reachable, since, is_tracking, tracking_since } = *self.lock();
+        let is_reachable = is_reachable && self.live_now().is_some();
         let breaker = match &*self.state.borrow() {
             State::Connecting => health::Breaker::Closed,
             State::Closed(live) if live.is_trusted() => health::Breaker::Closed,

@@ -84,6 +84,10 @@ impl Live {
         let mut connection = self.connection.clone();
         let sent = pin!(connection.send_packed_commands(pipeline, 0, replies));
         let values = self.wait(sent, deadline).await?;
+        // What came after the loss of all keys may be another server's.
+        if self.is_over() {
+            return Err(Failure::Lost(self.server.silent()));
+        }
         self.leave_if_demoted(&values);
         Ok(values)
     }
@@ -172,7 +176,7 @@ impl Live {
     }
 
     pub(super) fn is_trusted(&self) -> bool {
-        !self.is_lost() && !self.is_doubtful()
+        !self.is_over() && !self.is_doubtful()
     }
 
     pub(super) fn is_lost(&self) -> bool {
@@ -198,11 +202,14 @@ impl Live {
         self.wake.notify_one();
     }
 
-    /// Has its driver ended?
-    fn is_over(&self) -> bool {
+    /// Has its driver ended, or is it of no more use? The supervisor learns of it here.
+    pub(super) fn is_over(&self) -> bool {
+        let is_over =
+            self.beat.is_over() || self.cells.as_ref().is_some_and(|cells| cells.is_over());
+        if is_over && !self.is_lost() {
+            self.lose();
+        }
         self.is_lost()
-            || self.beat.is_over()
-            || self.cells.as_ref().is_some_and(|cells| cells.is_over())
     }
 
     /// A master that became a replica keeps its connections, while its name may lead to the

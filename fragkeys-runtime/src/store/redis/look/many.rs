@@ -1,0 +1,225 @@
+//! Looks for many entries at once, in the round trips of one: what stands in cells is believed,
+//! looked at before and after, and all other versions are asked for together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::{Pipeline, Value};
+
+use super::super::link::{Failure, Live};
+use super::super::{RedisStore, nobody_wrote, read_entries, read_version, read_versions};
+use super::{Asked, Ready};
+use crate::error::Error;
+use crate::key::{Identity, Place};
+use crate::store::{Deadline, Found};
+use crate::tag::Tag;
+use crate::version::Version;
+
+impl RedisStore {
+    /// As [`look_through`](Self::look_through), for several.
+    pub(in super::super) async fn look_many_through(
+        &self,
+        live: &Live,
+        identities: &[Arc<Identity>],
+        lifetime: Duration,
+        deadline: Deadline,
+    ) -> Result<Vec<Result<Found, Error>>, Failure> {
+        let mut found: Vec<Option<Result<Found, Error>>> =
+            identities.iter().map(|_| None).collect();
+        let mut rest = Rest::default();
+        let ways = identities.iter().map(|identity| self.way(live, identity));
+        let mut asked: Vec<(usize, Way)> = ways.enumerate().collect();
+        while !asked.is_empty() {
+            let mut tags = Distinct::default();
+            let anew = asked.iter().filter(|(_, way)| matches!(way, Way::Anew(_)));
+            anew.for_each(|(at, _)| tags.extend(&identities[*at].tags));
+            let keys = asked.iter().filter_map(|(_, way)| Some(&*way.place()?.key)).collect();
+            let (known, mut entries) = self.ask_many(live, &tags.all, keys, deadline).await?;
+            let mut moved = Vec::new();
+            for (at, way) in asked {
+                let identity = &identities[at];
+                let entry = way.place().and_then(|_| entries.next()).flatten();
+                match way {
+                    Way::Ready(ready) => match &live.cells {
+                        Some(cells) if ready.is_current(cells) => {
+                            found[at] = Some(Ok(Found { place: ready.place.clone(), entry }));
+                        }
+                        // A version that has moved may have done so before the entry was read.
+                        _ => moved.push((at, self.anew(identity))),
+                    },
+                    Way::Anew(Some((place, guess)))
+                        if tags.are_at(&identity.tags, &known, &guess) =>
+                    {
+                        found[at] = Some(Ok(Found { place, entry }));
+                    }
+                    Way::Anew(_) => rest.add(at, identity, |tag| tags.version(tag, &known)),
+                }
+            }
+            asked = moved;
+        }
+        for (at, answer) in self.finish(rest, lifetime, deadline).await? {
+            found[at] = Some(answer);
+        }
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    fn way(&self, live: &Live, identity: &Identity) -> Way {
+        let ready = live.cells.as_ref().and_then(|cells| self.ready(cells, identity));
+        ready.map_or_else(|| self.anew(identity), Way::Ready)
+    }
+
+    fn anew(&self, identity: &Identity) -> Way {
+        let guess = self.guess(&identity.tags);
+        Way::Anew(guess.map(|versions| (Arc::new(identity.at(&versions)), versions)))
+    }
+
+    /// The versions of tags, and the entries at some keys, in one round trip.
+    async fn ask_many(
+        &self,
+        live: &Live,
+        tags: &[Tag],
+        entry_keys: Vec<&str>,
+        deadline: Deadline,
+    ) -> Result<(Vec<Option<Version>>, std::vec::IntoIter<Option<Bytes>>), Failure> {
+        let mut pipeline = Pipeline::with_capacity(3);
+        let mut asked = None;
+        if !tags.is_empty() {
+            let keys = self.version_keys(tags);
+            let cells = live.cells.as_deref();
+            asked = cells.map(|cells| keys.iter().map(|key| Asked::of(cells, key)).collect());
+            if asked.is_some() {
+                pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
+            }
+            pipeline.cmd("MGET").arg(keys);
+        }
+        if !entry_keys.is_empty() {
+            pipeline.cmd("MGET").arg(&entry_keys);
+        }
+        let mut replies = live.ask(&pipeline, pipeline.len(), deadline).await?.into_iter();
+        // Unless Redis has agreed to tell of changes, nothing is learned.
+        let asked: Option<Vec<Asked>> = asked.filter(|_| replies.next() == Some(Value::Okay));
+        let mut known = Vec::new();
+        if !tags.is_empty() {
+            known = read_versions(tags, replies.next().unwrap_or(Value::Nil))?;
+        }
+        for (asked, version) in asked.into_iter().flatten().zip(&known) {
+            asked.learn(*version);
+        }
+        Ok((known, read_entries(entry_keys.len(), replies.next())?.into_iter()))
+    }
+
+    /// Gives versions to tags that have none, and reads what stands under versions that nobody
+    /// knew before: both in one round trip.
+    async fn finish(
+        &self,
+        rest: Rest,
+        lifetime: Duration,
+        deadline: Deadline,
+    ) -> Result<Vec<(usize, Result<Found, Error>)>, Error> {
+        let Rest { identities, tags, mut known } = rest;
+        // Under a version that was not there deadline now there is no entry.
+        let places: Vec<Option<Arc<Place>>> =
+            identities.iter().map(|(_, identity)| tags.place(identity, &known).ok()).collect();
+        let keys: Vec<&str> = places.iter().flatten().map(|place| &*place.key).collect();
+        let seeds = self.seeds(&tags.all, &known, lifetime);
+        let (texts, entries) = self.run_and_get(&seeds, &keys, deadline).await?;
+        for (index, text) in texts {
+            known[index] = read_version(&tags.all[index], &text);
+        }
+        for (tag, version) in tags.all.iter().zip(&known) {
+            let told = version.as_slice();
+            self.remember(std::slice::from_ref(tag), told, None);
+        }
+        let mut entries = entries.into_iter();
+        let answers = identities.iter().zip(places).map(|((at, identity), place)| {
+            let answer = match place {
+                Some(place) => Ok(Found { place, entry: entries.next().flatten() }),
+                None => tags.place(identity, &known).map(|place| Found { place, entry: None }),
+            };
+            (*at, answer)
+        });
+        Ok(answers.collect())
+    }
+}
+
+/// How one entry is asked for.
+enum Way {
+    /// Under the versions that stand in cells.
+    Ready(Arc<Ready>),
+    /// With the versions; and under those that Redis told last.
+    Anew(Option<(Arc<Place>, Vec<Version>)>),
+}
+
+impl Way {
+    fn place(&self) -> Option<&Place> {
+        match self {
+            Way::Ready(ready) => Some(&ready.place),
+            Way::Anew(guess) => guess.as_ref().map(|(place, _)| &**place),
+        }
+    }
+}
+
+/// Tags, each once: all entries share the root, and some may share more.
+#[derive(Default)]
+struct Distinct {
+    all: Vec<Tag>,
+    index: HashMap<Tag, usize>,
+}
+
+impl Distinct {
+    fn add(&mut self, tag: &Tag) -> usize {
+        *self.index.entry(tag.clone()).or_insert_with(|| {
+            self.all.push(tag.clone());
+            self.all.len() - 1
+        })
+    }
+
+    fn extend(&mut self, tags: &[Tag]) {
+        tags.iter().for_each(|tag| {
+            self.add(tag);
+        });
+    }
+
+    fn version(&self, tag: &Tag, known: &[Option<Version>]) -> Option<Version> {
+        *known.get(*self.index.get(tag)?)?
+    }
+
+    fn are_at(&self, tags: &[Tag], known: &[Option<Version>], versions: &[Version]) -> bool {
+        let known = tags.iter().map(|tag| self.version(tag, known));
+        known.eq(versions.iter().map(|version| Some(*version)))
+    }
+
+    /// Where an entry stands, if all its versions are known.
+    fn place(&self, identity: &Identity, known: &[Option<Version>]) -> Result<Arc<Place>, Error> {
+        let version = |tag| self.version(tag, known).ok_or_else(|| nobody_wrote(tag));
+        let versions = identity.tags.iter().map(version).collect::<Result<Vec<_>, _>>()?;
+        Ok(Arc::new(identity.at(&versions)))
+    }
+}
+
+/// Entries that were not found in the first round trip, and what is known of their tags.
+#[derive(Default)]
+struct Rest {
+    identities: Vec<(usize, Arc<Identity>)>,
+    tags: Distinct,
+    known: Vec<Option<Version>>,
+}
+
+impl Rest {
+    /// A version that was read again is the newer one.
+    fn add(
+        &mut self,
+        at: usize,
+        identity: &Arc<Identity>,
+        known: impl Fn(&Tag) -> Option<Version>,
+    ) {
+        for tag in &identity.tags {
+            let index = self.tags.add(tag);
+            self.known.resize(self.tags.all.len(), None);
+            self.known[index] = known(tag);
+        }
+        self.identities.push((at, identity.clone()));
+    }
+}
