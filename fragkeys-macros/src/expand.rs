@@ -10,6 +10,7 @@ use crate::diag::Mistakes;
 use crate::model::{Batch, CachedFn, TagSource, Timeout};
 use crate::options;
 use crate::signature::{self, Future};
+use crate::template::{Template, Values};
 
 mod batch;
 
@@ -113,15 +114,15 @@ impl CachedFn {
             .vary_on
             .iter()
             .map(|argument| quote_spanned!(argument.span()=> #call.vary_on(&#argument);));
-        let tags = self.tags.iter().map(|tag| match tag {
-            TagSource::Template(template) => {
-                let span = template.literal.span();
-                let values = template.to_values();
-                quote_spanned!(span=> #(#call.placeholder(#values);)*)
-            }
+        let values = self.values();
+        let values = values
+            .to_expressions()
+            .map(|(value, span)| quote_spanned!(span=> #call.placeholder(#value);));
+        let tags = self.tags.iter().filter_map(|tag| match tag {
+            TagSource::Template(_) => None,
             TagSource::Expression(_) => {
                 let tag = tag.to_tag();
-                quote!(#call.tag(#tag);)
+                Some(quote!(#call.tag(#tag);))
             }
         });
         let timeout = self.timeout.as_ref().map(|timeout| {
@@ -131,10 +132,22 @@ impl CachedFn {
         let jitter = self.jitter.map(|share| quote!(#call.jitter(#share);));
         quote! {
             #(#vary_on)*
+            #(#values)*
             #(#tags)*
             #timeout
             #jitter
         }
+    }
+
+    fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.tags.iter().filter_map(|tag| match tag {
+            TagSource::Template(template) => Some(template),
+            TagSource::Expression(_) => None,
+        })
+    }
+
+    fn values(&self) -> Values<'_> {
+        Values::of(self.templates())
     }
 
     fn cache_if(&self) -> TokenStream {
@@ -150,10 +163,8 @@ impl CachedFn {
         let version = optional(self.version.as_ref());
         let vary_on = self.vary_on.iter().map(|path| path.to_token_stream().to_string());
         let tags = self.tags.iter().map(TagSource::text);
-        let templates = self.tags.iter().filter_map(|tag| match tag {
-            TagSource::Template(template) => Some(template.to_parts()),
-            TagSource::Expression(_) => None,
-        });
+        let values = self.values();
+        let templates = self.templates().map(|template| template.to_parts(&values));
         let is_batch = self.batch.is_some();
         let cache_name = match &self.cache_name {
             Some(name) => quote!(#name),
@@ -187,8 +198,10 @@ impl CachedFn {
             None => quote!(::fragkeys::__private::OfCache),
         };
         let ops = match &self.batch {
-            Some(Batch { element_type, .. }) => quote!(batched::<#codec, #element_type, _>()),
-            None => quote!(coded::<#codec>()),
+            Some(Batch { element_type, .. }) => {
+                quote_spanned!(output.span()=> batched::<#codec, #element_type, _>())
+            }
+            None => quote_spanned!(output.span()=> coded::<#codec>()),
         };
         let plan = quote_spanned! {output.span()=>
             ::fragkeys::__private::Returns::<#output>::new().output().#ops

@@ -21,9 +21,41 @@ enum Part {
 }
 
 /// A path such as `user_id`, `user.id` or `self.0`.
-struct Placeholder {
+#[derive(PartialEq, Eq)]
+pub(crate) struct Placeholder {
     root: Ident,
     members: Vec<Member>,
+}
+
+/// What stands in the placeholders of some templates: each path once, with the span of the
+/// literal that names it first, so that an error about it points there.
+pub(crate) struct Values<'a>(Vec<(&'a Placeholder, Span)>);
+
+impl<'a> Values<'a> {
+    pub(crate) fn of(templates: impl Iterator<Item = &'a Template>) -> Self {
+        let mut values: Vec<(&Placeholder, Span)> = Vec::new();
+        for template in templates {
+            for part in &template.parts {
+                if let Part::Placeholder(path) = part
+                    && !values.iter().any(|(known, _)| *known == path)
+                {
+                    values.push((path, template.literal.span()));
+                }
+            }
+        }
+        Values(values)
+    }
+
+    /// Expressions, each with the span for errors about it.
+    pub(crate) fn to_expressions(&self) -> impl Iterator<Item = (TokenStream, Span)> {
+        self.0.iter().map(|(Placeholder { root, members }, span)| {
+            (quote_spanned!(*span=> &#root #(.#members)*), *span)
+        })
+    }
+
+    fn index_of(&self, path: &Placeholder) -> usize {
+        self.0.iter().take_while(|(known, _)| *known != path).count()
+    }
 }
 
 impl Template {
@@ -68,24 +100,15 @@ impl Template {
     }
 
     /// The template as the runtime puts tags together from it, of type `&[Part]`.
-    pub(crate) fn to_parts(&self) -> TokenStream {
+    pub(crate) fn to_parts(&self, values: &Values<'_>) -> TokenStream {
         let parts = self.parts.iter().map(|part| match part {
             Part::Text(text) => quote!(::fragkeys::__private::Part::Text(#text)),
-            Part::Placeholder(_) => quote!(::fragkeys::__private::Part::Placeholder),
+            Part::Placeholder(path) => {
+                let index = values.index_of(path);
+                quote!(::fragkeys::__private::Part::Placeholder(#index))
+            }
         });
         quote!(&[#(#parts),*])
-    }
-
-    /// The placeholders' values, in order, at the literal's span, so that an error about one
-    /// points there.
-    pub(crate) fn to_values(&self) -> impl Iterator<Item = TokenStream> {
-        let span = self.literal.span();
-        self.parts.iter().filter_map(move |part| match part {
-            Part::Placeholder(Placeholder { root, members }) => {
-                Some(quote_spanned!(span=> &#root #(.#members)*))
-            }
-            Part::Text(_) => None,
-        })
     }
 
     /// An expression of type `Option<Tag>`, in a method of a model: placeholders are fields, and

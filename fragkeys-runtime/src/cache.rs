@@ -10,6 +10,7 @@ use crate::condition::Condition;
 use crate::config::{SHORTEST_TIMEOUT, Settings};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
+use crate::flight::Flights;
 use crate::key::{Identity, Place};
 use crate::log::{notice, warning};
 use crate::queue::BumpQueue;
@@ -33,6 +34,7 @@ struct Shared {
     settings: Settings,
     store: AnyStore,
     queue: Arc<BumpQueue>,
+    flights: Arc<Flights>,
     counters: Counters,
     reads: Condition,
     writes: Condition,
@@ -65,12 +67,16 @@ impl Cache {
         store: AnyStore,
         queue: Arc<BumpQueue>,
     ) -> Self {
+        /// Calls of different keys seldom meet.
+        const FLIGHT_SHARDS: usize = 32;
+        let flights = Arc::new(Flights::new(FLIGHT_SHARDS, settings.max_flight_waiters));
         Cache {
             shared: Arc::new(Shared {
                 name,
                 settings,
                 store,
                 queue,
+                flights,
                 counters: Counters::default(),
                 reads: Condition::default(),
                 writes: Condition::default(),
@@ -157,6 +163,14 @@ impl Cache {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.shared.counters
+    }
+
+    pub(crate) fn flights(&self) -> &Arc<Flights> {
+        &self.shared.flights
+    }
+
+    pub(crate) fn flight_wait(&self) -> Duration {
+        self.shared.settings.flight_wait
     }
 
     /// What all keys of this cache begin with.

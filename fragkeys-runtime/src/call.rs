@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::around::Order;
 use crate::cache::Cache;
 use crate::config::LONGEST_TIMEOUT;
 use crate::encode::{self, append_text};
@@ -15,6 +16,8 @@ use crate::value::{KeyPart, Plan, Reading, TagPart};
 
 mod answer;
 pub(crate) mod batch;
+mod miss;
+mod ordered;
 mod problem;
 mod request;
 
@@ -66,7 +69,7 @@ impl Call {
         self.has_unencodable |= encode::append(argument, &mut self.bytes).is_err();
     }
 
-    /// The value of the next placeholder in the templates.
+    /// What stands in the next placeholder: of those of one path in the templates, the first.
     pub fn placeholder<V: TagPart + ?Sized>(&mut self, value: &V) {
         self.end_arguments();
         encode::append_display(value, &mut self.bytes);
@@ -90,13 +93,16 @@ impl Call {
             return identity;
         }
         let mut values = self.bytes.get(end..values_end).unwrap_or_default();
-        let mut values = std::iter::from_fn(|| encode::take_text(&mut values));
+        let values: Vec<&str> = std::iter::from_fn(|| encode::take_text(&mut values)).collect();
         let templates = self.site.templates.iter();
-        let tags = templates.map(|template| Tag::of_template(template, &mut values));
+        let tags = templates.map(|template| Tag::of_template(template, &values));
         let tags = self.tags.iter().cloned().chain(tags).collect();
         let Instance { name, fingerprint, .. } = &*self.instance;
         let arguments = self.bytes.get(ARGUMENTS..end).unwrap_or_default();
-        let identity = Arc::new(identify(cache, name, *fingerprint, codec, arguments, tags));
+        // The fingerprint stands for the templates, and says how many of each there are.
+        let about_tags = self.bytes.get(end..).unwrap_or_default();
+        let identity = identify(cache, name, *fingerprint, codec, arguments, about_tags, tags);
+        let identity = Arc::new(identity);
         cache.remember(&self.bytes, &identity);
         identity
     }
@@ -128,6 +134,7 @@ where
     F: FnOnce(&T) -> bool,
     B: Future<Output = R>,
 {
+    let order = Order::take(&call.instance.name);
     let report = Report::claim();
     let shape = call.instance.shape;
     let request = match request(call, &plan.ops.reading) {
@@ -138,7 +145,7 @@ where
             None
         }
     };
-    answer(request, plan, report, cache_if, body)
+    answer(request, plan, report, order, cache_if, body)
 }
 
 /// What a call asks of its cache; or for which function, and why, it cannot be cached.
@@ -176,16 +183,16 @@ pub(crate) fn identify(
     fingerprint: u128,
     codec: &str,
     arguments: &[u8],
+    about_tags: &[u8],
     tags: Vec<Tag>,
 ) -> Identity {
-    let mut bytes = Vec::with_capacity(64 + arguments.len() + tags.len() * 24);
+    let mut bytes = Vec::with_capacity(64 + arguments.len() + about_tags.len());
     bytes.extend_from_slice(&fingerprint.to_le_bytes());
     bytes.extend_from_slice(&cache.epoch().to_le_bytes());
     append_text(codec, &mut bytes);
     bytes.extend_from_slice(&(arguments.len() as u64).to_le_bytes());
     bytes.extend_from_slice(arguments);
-    bytes.extend_from_slice(&(tags.len() as u64).to_le_bytes());
-    tags.iter().for_each(|tag| append_text(tag.as_str(), &mut bytes));
+    bytes.extend_from_slice(about_tags);
     let versioned = tags.into_iter().filter(|tag| !tag.is_constant());
     Identity {
         key_base: key_base(cache.prefix(), name),

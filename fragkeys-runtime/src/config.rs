@@ -12,6 +12,11 @@ use crate::queue::BumpQueue;
 use crate::store::AnyStore;
 use crate::store::memory::MemoryStore;
 
+mod redis;
+
+#[cfg_attr(not(feature = "redis"), allow(unused_imports))]
+pub(crate) use self::redis::{Layout, Login, Servers};
+
 /// How to build a cache.
 ///
 /// ```
@@ -32,14 +37,14 @@ pub struct Config {
     location: Location,
     pub(crate) settings: Settings,
     max_bytes: u64,
+    /// A setting that this location does not have.
+    misplaced: Option<&'static str>,
 }
 
 #[derive(Clone)]
 enum Location {
     Memory,
-    /// The URL may hold a password; it is never printed.
-    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
-    Redis(String),
+    Redis(Box<Servers>),
 }
 
 /// What a running cache needs to know of its configuration.
@@ -52,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) tag_lifetime: Duration,
     pub(crate) max_entry_bytes: usize,
     pub(crate) max_queued_bumps: usize,
+    pub(crate) flight_wait: Duration,
+    pub(crate) max_flight_waiters: usize,
     pub(crate) format: Format,
     pub(crate) also_bump: Vec<FragmentedKeys>,
 }
@@ -62,26 +69,14 @@ pub(crate) const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
 pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 impl Config {
-    /// A cache in Redis: `redis://[[user]:password@]host[:port][/database]`, or
-    /// `redis+unix:///path/to/socket`.
-    ///
-    /// It needs Redis 7 or later (or Valkey), and a Tokio runtime with time and I/O enabled, as
-    /// `#[tokio::main]` makes it.
-    ///
-    /// A bad URL is the error of [`build`](Self::build) or [`install`](Self::install). Redis
-    /// need not run: the cache connects in the background, and calls run uncached until then.
-    pub fn redis(url: impl Into<String>) -> Self {
-        Config::at(Location::Redis(url.into()))
-    }
-
     /// A cache in this process: the embedded store, bounded by [`max_bytes`](Self::max_bytes).
     /// Each one built is a store of its own.
     pub fn memory() -> Self {
         Config::at(Location::Memory)
     }
 
-    /// Reads the environment: `FRAGKEYS_URL` (`redis://…`; unset, empty or `memory://` is
-    /// the embedded store) and `FRAGKEYS_PREFIX`.
+    /// Reads the environment: `FRAGKEYS_URL` (as for [`redis`](Self::redis); unset, empty or
+    /// `memory://` is the embedded store) and `FRAGKEYS_PREFIX`.
     ///
     /// # Errors
     ///
@@ -90,7 +85,9 @@ impl Config {
         let config = match variable("FRAGKEYS_URL")? {
             None => Config::memory(),
             Some(url) if url == "memory://" || url == "memory:" => Config::memory(),
-            Some(url) if url.starts_with("redis") || url.starts_with("unix:") => Config::redis(url),
+            Some(url) if ["redis", "valkey", "unix:"].iter().any(|kind| url.starts_with(kind)) => {
+                Config::redis(url)
+            }
             Some(_) => {
                 return Err(Error::new(
                     ErrorKind::Config,
@@ -115,10 +112,13 @@ impl Config {
                 tag_lifetime: Duration::from_secs(30 * 86_400),
                 max_entry_bytes: 8 << 20,
                 max_queued_bumps: 10_000,
+                flight_wait: Duration::from_secs(10),
+                max_flight_waiters: 100_000,
                 format: Format::Bincode,
                 also_bump: Vec::new(),
             },
             max_bytes: 64 << 20,
+            misplaced: None,
         }
     }
 
@@ -167,6 +167,24 @@ impl Config {
     /// become one bump of the whole cache: nothing is lost, at the price of misses.
     pub fn max_queued_bumps(mut self, tags: usize) -> Self {
         self.settings.max_queued_bumps = tags;
+        self
+    }
+
+    /// How long a call waits for the run of another one for the same, before it runs itself.
+    /// Default: 10 s; zero turns the sharing of runs off.
+    ///
+    /// Set it above what your slowest function takes: past it, all who wait for that run. It is
+    /// what ends a wait that nothing else can end: a function that spawns a task which calls the
+    /// function with the same arguments, and waits for it; two functions that call each other
+    /// from two tasks.
+    pub fn flight_wait(mut self, longest: Duration) -> Self {
+        self.settings.flight_wait = longest;
+        self
+    }
+
+    /// How many calls wait for one run. Default: 100,000. Those past it run themselves.
+    pub fn max_flight_waiters(mut self, calls: usize) -> Self {
+        self.settings.max_flight_waiters = calls;
         self
     }
 
@@ -228,9 +246,9 @@ impl Config {
         let store = match &self.location {
             Location::Memory => AnyStore::Memory(MemoryStore::new(self.max_bytes)),
             #[cfg(feature = "redis")]
-            Location::Redis(url) => {
+            Location::Redis(servers) => {
                 let store =
-                    crate::store::redis::RedisStore::open(url, &self.settings, queue.clone())?;
+                    crate::store::redis::RedisStore::open(servers, &self.settings, queue.clone())?;
                 store.connect();
                 AnyStore::Redis(store)
             }
@@ -246,6 +264,10 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Error> {
+        if let Some(setting) = self.misplaced {
+            let message = format!("`{setting}` is about Redis, and this cache is not there");
+            return Err(Error::new(ErrorKind::Config, message));
+        }
         let settings = &self.settings;
         let problem = if settings.operation_timeout < Duration::from_millis(1) {
             "operation_timeout is below a millisecond: no store could answer; the default is 250 ms"
@@ -257,8 +279,12 @@ impl Config {
             "tag_lifetime is below a second: tags would be gone before their entries"
         } else if settings.max_queued_bumps == 0 {
             "max_queued_bumps is zero: a failed bump would bump the whole cache"
+        } else if settings.flight_wait > Duration::from_secs(3_600) {
+            "flight_wait is above an hour: a call would wait that long for a run that hangs"
         } else if settings.prefix.is_empty() {
             "prefix is empty: it keeps this cache's keys apart from others in the same Redis"
+        } else if self.is_cluster() && !settings.also_bump.is_empty() {
+            "`also_bump` is not for clusters: `fragmented_keys` has keys that stand in two places"
         } else {
             return Ok(());
         };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::around::Order;
 use crate::cache::Cache;
 use crate::call::{Looked, Request, answer, identify};
 use crate::codec::OfCache;
@@ -145,7 +146,8 @@ impl Entry {
             Some(place) => place,
             None => self.place(&mut budget).await?,
         };
-        let entry = request.seal(&place, &ops, value)?;
+        let payload = request.encode(&ops, value)?;
+        let entry = request.seal::<T>(&place, &payload)?;
         request.put(&place, entry, &mut budget).await
     }
 
@@ -203,13 +205,14 @@ impl Entry {
         F: FnOnce() -> Fut,
         Fut: Future<Output = R>,
     {
+        let order = Order::take(&self.name);
         let report = Report::claim();
         let request = self.request(&plan.ops.reading).that_can_hold(
             &plan.ops.reading,
             plan.ops.reading.shape(),
             &report,
         );
-        answer(request, plan, report, |_| true, async move { make().await }).await
+        answer(request, plan, report, order, |_| true, async move { make().await }).await
     }
 
     async fn place(&self, budget: &mut crate::cache::Budget) -> Result<Arc<Place>, Error> {
@@ -237,8 +240,10 @@ impl Entry {
         let mut tags = self.tags.clone();
         tags.sort_unstable();
         tags.dedup();
+        let mut about_tags = (tags.len() as u64).to_le_bytes().to_vec();
+        tags.iter().for_each(|tag| append_text(tag.as_str(), &mut about_tags));
         let codec = crate::codec::name_of(self.cache.format());
-        identify(&self.cache, &self.name, BY_HAND, codec, &arguments, tags)
+        identify(&self.cache, &self.name, BY_HAND, codec, &arguments, &about_tags, tags)
     }
 
     fn timeout_or_default(&self) -> Duration {

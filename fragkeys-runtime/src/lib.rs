@@ -5,6 +5,7 @@
 //! versions and entries, `envelope` and `codec` turn values into bytes and back.
 #![warn(missing_docs)]
 
+mod around;
 #[allow(missing_docs)] // public for generated code, but for the map
 mod batch;
 mod cache;
@@ -18,6 +19,7 @@ mod encode;
 mod entry;
 mod envelope;
 mod error;
+mod flight;
 mod fragmented_keys;
 mod global;
 mod health;
@@ -35,6 +37,9 @@ mod site;
 mod stats;
 mod store;
 mod tag;
+#[cfg_attr(not(feature = "tls"), allow(dead_code, unreachable_pub))]
+mod tls;
+mod together;
 #[allow(missing_docs)] // public for generated code only
 mod value;
 mod version;
@@ -42,6 +47,7 @@ mod version;
 #[doc(hidden)]
 pub mod private;
 
+pub use around::{bypass, evict, key_of, peek, refresh};
 pub use batch::BatchMap;
 pub use cache::Cache;
 #[cfg(feature = "json")]
@@ -66,4 +72,6 @@ pub use model::{
 pub use outcome::{Outcome, observe};
 pub use stats::Stats;
 pub use tag::Tag;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 pub use version::{Bumped, Version};

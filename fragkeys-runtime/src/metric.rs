@@ -24,6 +24,7 @@ fn publish(cache: &Cache) {
     for (name, number) in [
         ("fragkeys_hits_total", stats.hits),
         ("fragkeys_misses_total", stats.misses),
+        ("fragkeys_shared_total", stats.shared),
         ("fragkeys_bypassed_total", stats.bypassed),
         ("fragkeys_rejected_total", stats.rejected),
         ("fragkeys_stored_total", stats.stored),

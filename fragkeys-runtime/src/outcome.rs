@@ -14,9 +14,13 @@ pub enum Outcome {
     Hit,
     /// The function ran and its value was stored.
     Miss,
-    /// The function ran; its result was an `Err`, or `cache_if` or the codec refused it.
+    /// By the run of another call for the same, which was under way; this one did not run.
+    Shared,
+    /// The function ran; its result was an `Err`, or `cache_if` or the codec refused it, or it was
+    /// refreshed or evicted meanwhile.
     NotStored,
-    /// The function ran because the cache could not be used: the store is away, or a bump is waiting.
+    /// The function ran because the cache could not be used: the store is away, or a bump is
+    /// waiting; or was not to be: [`bypass`](crate::bypass).
     Bypass,
 }
 
@@ -27,6 +31,7 @@ impl Outcome {
         match self {
             Outcome::Hit => "hit",
             Outcome::Miss => "miss",
+            Outcome::Shared => "shared",
             Outcome::NotStored => "not-stored",
             Outcome::Bypass => "bypass",
         }

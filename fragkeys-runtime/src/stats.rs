@@ -42,6 +42,8 @@ counters! {
     hits,
     /// Calls that found no entry.
     misses,
+    /// Of the misses, those that shared the run of another call instead of running.
+    shared,
     /// Entries found that did not verify or decode: a stranger's bytes, damage, a collision. Each is also a miss.
     rejected,
     /// Entries written.

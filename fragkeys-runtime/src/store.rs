@@ -70,12 +70,13 @@ pub(crate) trait Store {
         deadline: Deadline,
     ) -> impl Future<Output = Result<Vec<Version>, Error>> + Send;
 
-    /// Gives each tag a version that it never had, above its present one (I3).
+    /// Gives each tag a version that it never had, above its present one (I3). One version a
+    /// tag, or why it has none: a store in several places may have some of them.
     fn bump(
         &self,
         tags: &[Tag],
         patience: Duration,
-    ) -> impl Future<Output = Result<Vec<Version>, Error>> + Send;
+    ) -> impl Future<Output = Vec<Result<Version, Error>>> + Send;
 
     /// Keeps an entry for `timeout`, and its tags for longer than that.
     fn put(
@@ -143,7 +144,7 @@ impl AnyStore {
         match self {
             AnyStore::Memory(_) => Reach::at_hand(since),
             #[cfg(feature = "redis")]
-            AnyStore::Redis(store) => store.reach(),
+            AnyStore::Redis(store) => store.reach(since),
         }
     }
 
@@ -194,7 +195,7 @@ impl Store for AnyStore {
         each_store!(self, store => store.versions(tags, lifetime, deadline))
     }
 
-    async fn bump(&self, tags: &[Tag], patience: Duration) -> Result<Vec<Version>, Error> {
+    async fn bump(&self, tags: &[Tag], patience: Duration) -> Vec<Result<Version, Error>> {
         each_store!(self, store => store.bump(tags, patience))
     }
 

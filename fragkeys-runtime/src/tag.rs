@@ -290,20 +290,20 @@ impl TagText {
 pub enum Part {
     /// In the canonical form that the macro gave it.
     Text(&'static str),
-    Placeholder,
+    /// Which one of the values of all of a function's templates.
+    Placeholder(usize),
 }
 
 impl Tag {
-    /// The tag of a template, with the next of these values for each placeholder.
-    pub(crate) fn of_template<'a>(
-        parts: &[Part],
-        values: &mut impl Iterator<Item = &'a str>,
-    ) -> Self {
+    /// The tag of a template, with these values in its placeholders.
+    pub(crate) fn of_template(parts: &[Part], values: &[&str]) -> Self {
         let mut text = TagText::default();
         for part in parts {
             match part {
                 Part::Text(canonical) => text.literal(canonical),
-                Part::Placeholder => text.placeholder(values.next().unwrap_or_default()),
+                Part::Placeholder(index) => {
+                    text.placeholder(values.get(*index).copied().unwrap_or_default());
+                }
             }
         }
         text.into_tag()

@@ -2,6 +2,7 @@
 //!
 //! - [`transactions`]: bumps and commits, with recipes for sqlx and Diesel.
 //! - [`faults`]: what happens on each fault of the store, and how to watch it.
+//! - [`redis`]: one server, TLS, sentinels, a cluster; what happens while a part of it is away.
 //! - [`from_redis`]: from keys and `DEL`s written by hand, in phases that ship one by one.
 //! - [`from_cached`]: from the attributes of the `cached` crate.
 //! - [`from_python`]: from `fragmented_keys` and `fragmented_keys_django`, or beside them.
@@ -12,6 +13,8 @@ pub mod transactions {}
 
 #[doc = include_str!("../docs/faults.md")]
 pub mod faults {}
+#[doc = include_str!("../docs/redis.md")]
+pub mod redis {}
 
 #[doc = include_str!("../docs/from_redis.md")]
 pub mod from_redis {}

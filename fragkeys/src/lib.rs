@@ -34,6 +34,7 @@
 //! - [`Cache`] and [`Entry`]: by hand, for what is not a function; [`KeyRing`]: their names and
 //!   tags in one place.
 //! - [`with_cache`]: another cache for one future, in tests and for tenants.
+//! - [`peek`], [`refresh`], [`evict`], [`bypass`] and [`key_of`]: around one call.
 //! - [`observe`] and [`Cache::stats`]: what the cache did.
 //! - [`Codec`]: how values become bytes.
 //! - [`Tag::foreign`] and [`FragmentedKeys`]: others on the same Redis.
@@ -107,14 +108,16 @@ pub use fragkeys_macros::{TaggedModel, invalidate, tag, tagged_cache};
 pub use fragkeys_runtime::Json;
 #[cfg(feature = "msgpack")]
 pub use fragkeys_runtime::MessagePack;
+#[cfg(feature = "tls")]
+pub use fragkeys_runtime::Tls;
 #[cfg(feature = "metrics")]
 pub use fragkeys_runtime::publish_metrics;
 pub use fragkeys_runtime::{
     BatchMap, Bincode, Breaker, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError,
     CommitScope, Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, Health, KeyRing,
-    KeyedBy, ModelInfo, Muted, OnCommit, Outcome, RingTag, Stats, Tag, TaggedModel, Version, cache,
-    cache_named, commit_follows, committing, is_muted, is_registered, models, mute, observe,
-    on_commit, register, reset_for_tests, with_cache,
+    KeyedBy, ModelInfo, Muted, OnCommit, Outcome, RingTag, Stats, Tag, TaggedModel, Version,
+    bypass, cache, cache_named, commit_follows, committing, evict, is_muted, is_registered, key_of,
+    models, mute, observe, on_commit, peek, refresh, register, reset_for_tests, with_cache,
 };
 
 #[doc(hidden)]

@@ -7,7 +7,7 @@ use fragkeys::{
 };
 use fragkeys_tests::{Child, RedisServer};
 
-use crate::support::{ask, memory_cache, patient};
+use crate::support::{Log, ask, memory_cache, patient};
 
 #[tokio::test]
 async fn a_bad_setting_is_an_error_of_build_that_says_what_to_write() {
@@ -17,7 +17,26 @@ async fn a_bad_setting_is_an_error_of_build_that_says_what_to_write() {
         (Config::redis("localhost"), "redis://"),
         (Config::redis("http://localhost"), "redis://"),
         (Config::redis("redis://:secret@host:notaport"), "redis://"),
-        (Config::redis("rediss://:secret@host"), "TLS"),
+        (Config::redis("redis://:secret@"), "redis://"),
+        (Config::redis("redis://:secret@host/-1"), "redis://"),
+        (Config::redis("redis://:secret@host/x"), "redis://"),
+        (Config::redis("redis://:se#cret@host"), "%23"),
+        (Config::redis("redis-sentinel://:secret@host"), "redis://"),
+        (Config::redis("valkey://:secret@host:notaport"), "redis://"),
+        #[cfg(not(feature = "tls"))]
+        (Config::redis("rediss://:secret@host"), "feature `tls`"),
+        #[cfg(not(feature = "tls"))]
+        (Config::redis("valkeys://:secret@host"), "feature `tls`"),
+        #[cfg(feature = "tls")]
+        (Config::redis("rediss://:secret@host#insecure"), "always verified"),
+        (Config::redis_sentinel([""; 0], "mymaster").password("secret"), "no URL"),
+        (Config::redis_sentinel(["redis://:secret@host"], ""), "no name"),
+        (Config::redis_sentinel(["redis://:secret@host", "host"], "m"), "redis://"),
+        (Config::redis_sentinel(["redis://:secret@host/3"], "m"), "Config::database"),
+        #[cfg(feature = "tls")]
+        (Config::redis_sentinel(["redis://:secret@a", "rediss://b"], "m"), "one of both"),
+        (memory().password("secret"), "`password`"),
+        (memory().database(1), "`database`"),
         (memory().operation_timeout(Duration::ZERO), "operation_timeout"),
         (memory().operation_timeout(Duration::MAX), "operation_timeout"),
         (memory().default_timeout(Duration::ZERO), "default_timeout"),
@@ -75,9 +94,22 @@ async fn every_way_to_reach_a_server() {
         format!("redis://worker:hunter2@127.0.0.1:{}/0", server.port()),
         format!("redis://localhost:{}/3", server.port()),
         format!("redis://127.0.0.1:{}?protocol=resp3", server.port()),
+        server.url().replace("redis:", "valkey:"),
+        server.socket_url().replace("redis+unix:", "valkey+unix:"),
+        server.socket_url().replace("redis+unix:", "unix:"),
+        server.socket_url() + "?db=4&user=worker&pass=hunter2",
     ];
-    for url in urls {
-        let cache = patient(&url).build().await.unwrap();
+    let set_apart = patient(format!("redis://nobody:wrong@127.0.0.1:{}/9", server.port()))
+        .username("worker")
+        .password("hunter2")
+        .database(5);
+    assert!(!format!("{set_apart:?}").contains("hunter2"));
+    for (url, config) in urls
+        .into_iter()
+        .map(|url| (url.clone(), patient(url)))
+        .chain([("set apart".to_owned(), set_apart)])
+    {
+        let cache = config.build().await.unwrap();
         let entry = cache.entry("x").tag("T");
         entry.set(&1).await.unwrap();
         assert_eq!(entry.get::<i32>().await.unwrap(), Some(1), "{url}");
@@ -85,8 +117,39 @@ async fn every_way_to_reach_a_server() {
         assert_eq!(entry.get::<i32>().await.unwrap(), None, "{url}");
         assert!(!format!("{cache:?}").contains("hunter2"));
     }
-    let database_3 = server.cli(&["INFO", "keyspace"]);
-    assert!(database_3.contains("db3"), "{database_3}");
+    let keyspace = server.cli(&["INFO", "keyspace"]);
+    assert!(["db0", "db3", "db4", "db5"].iter().all(|db| keyspace.contains(db)), "{keyspace}");
+    assert!(!keyspace.contains("db9"), "{keyspace}");
+}
+
+/// What cannot work says why, in errors and in the log, and never with which password.
+#[tokio::test]
+async fn a_login_that_fails_says_what_to_do() {
+    let server = RedisServer::start();
+    server.cli(&["ACL", "SETUSER", "worker", "on", ">hunter2", "~*", "+@all", "-select"]);
+    let at = |login: &str, database: u32| {
+        format!("redis://{login}127.0.0.1:{}/{database}", server.port())
+    };
+    let locked = RedisServer::start_with(&["--requirepass", "hunter2"]);
+    let cases = [
+        (at("worker:hunter3@", 0), ErrorKind::Refused, "credentials"),
+        (at("nobody:hunter2@", 0), ErrorKind::Refused, "credentials"),
+        (at("worker:hunter2@", 1), ErrorKind::Refused, "SELECT"),
+        (at("", 10_000), ErrorKind::Refused, "no database of this number"),
+        (locked.url(), ErrorKind::Refused, "credentials"),
+    ];
+    for (url, kind, hint) in cases {
+        let log = Log::default();
+        let listening = log.listen();
+        let cache = patient(&url).build().await.unwrap();
+        let error = cache.invalidate(["T"]).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(hint), "{error}");
+        assert_eq!(cache.entry("x").get_or_set_with(async || 1).await, 1);
+        drop(listening);
+        let shown = format!("{}{error:?}{cache:?}", log.text());
+        assert!(shown.contains(hint) && !shown.contains("hunter"), "{shown}");
+    }
 }
 
 /// The least that a user of the server must be allowed, as the error for a lack of it says.
@@ -173,6 +236,8 @@ fn from_env_reads_url_and_prefix() {
     assert!(memory.contains("MemoryStore") && memory.contains("NOZ"), "{memory}");
     let redis = describe(&[("FRAGKEYS_URL", "redis://:hunter2@127.0.0.1:1/2")]);
     assert!(redis.contains("127.0.0.1:1") && !redis.contains("hunter2"), "{redis}");
+    let valkey = describe(&[("FRAGKEYS_URL", "valkey://:hunter2@127.0.0.1:1/2")]);
+    assert!(valkey.contains("127.0.0.1:1") && !valkey.contains("hunter2"), "{valkey}");
 }
 
 #[test]

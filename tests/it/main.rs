@@ -6,14 +6,17 @@
     reason = "tests fail by panicking"
 )]
 
+mod around;
 mod attribute;
 mod batch;
+mod cluster;
 mod codecs;
 mod commit;
 mod config;
 mod contract;
 mod examples;
 mod faults;
+mod flight;
 mod foreign;
 mod interop;
 mod invariants;
@@ -22,9 +25,12 @@ mod model;
 mod parity;
 mod round_trips;
 mod runtimes;
+mod sentinel;
 mod strangers;
 mod support;
 mod template;
 mod tidy;
+#[cfg(feature = "tls")]
+mod tls;
 mod tracking;
 mod ui;

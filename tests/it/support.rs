@@ -1,10 +1,13 @@
 //! What several tests need.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fragkeys::{Cache, Config, tagged_cache};
 use fragkeys_tests::{Child, RedisServer};
+use tracing_subscriber::fmt::MakeWriter;
 
 /// A source that counts how often it is asked.
 #[derive(Default)]
@@ -15,6 +18,40 @@ pub(crate) struct Source {
 #[tagged_cache(tags = ["Row:<id>"], vary_on = [id])]
 pub(crate) async fn row(source: &Source, id: u64) -> String {
     format!("row {id}, run {}", source.runs.fetch_add(1, Ordering::SeqCst))
+}
+
+/// Collects log lines.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    pub(crate) fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        let subscriber = tracing_subscriber::fmt().with_writer(self.clone()).with_ansi(false);
+        tracing::subscriber::set_default(subscriber.finish())
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
 }
 
 /// A cache of its own in a server.

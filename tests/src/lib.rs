@@ -1,4 +1,5 @@
-//! The harness of the fragkeys tests: real Redis servers, a proxy that breaks
+//! The harness of the fragkeys tests: real Redis servers, alone, with TLS, under sentinels
+//! and as a cluster, a proxy that breaks
 //! connections on demand, servers that talk nonsense, child processes, and a
 //! Python with the packages that fragkeys is compared with.
 //!
@@ -19,21 +20,27 @@
 )]
 
 mod acceptor;
+pub mod certificates;
 pub mod child;
+pub mod cluster;
 pub mod garbage;
 pub mod proxy;
 pub mod python;
 pub mod redis_server;
 pub mod resp;
 mod rng;
+pub mod sentinel;
 pub mod soak;
 pub mod wait;
 mod watchdog;
 
+pub use certificates::Certificates;
 pub use child::Child;
+pub use cluster::Cluster;
 pub use garbage::GarbageServer;
 pub use proxy::{Action, Proxy};
 pub use python::{Python, PythonSession};
 pub use redis_server::RedisServer;
 pub use resp::{Reply, RespClient};
+pub use sentinel::Sentinels;
 pub use wait::wait_until;

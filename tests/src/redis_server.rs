@@ -31,8 +31,17 @@ const MARKER: &str = "fragkeys-test-redis-";
 pub struct RedisServer {
     process: Option<Process>,
     port: u16,
+    /// One more port, with another number at each attempt to start.
+    second_port: Option<SecondPort>,
     args: Vec<String>,
     directory: TempDir,
+}
+
+/// What a server needs a second port for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SecondPort {
+    option: &'static str,
+    number: u16,
 }
 
 impl RedisServer {
@@ -55,6 +64,15 @@ impl RedisServer {
     /// As [`Self::start`].
     #[must_use]
     pub fn start_with(args: &[&str]) -> Self {
+        Self::begin(None, None, args)
+    }
+
+    /// With a file of settings, and with an option that takes a port of its own.
+    pub(crate) fn begin(
+        config: Option<&str>,
+        second_port: Option<&'static str>,
+        args: &[&str],
+    ) -> Self {
         // The run is part of the name so that two runs at the same time don't
         // take each other's servers for leftovers.
         let run = std::env::var("FRAGKEYS_TEST_RUN").map_or(String::new(), |run| run + "-");
@@ -63,12 +81,19 @@ impl RedisServer {
             .tempdir()
             .expect("a temporary directory");
         let args = args.iter().map(|&arg| arg.to_owned()).collect();
-        let mut server = Self { process: None, port: 0, args, directory };
+        let second_port = second_port.map(|option| SecondPort { option, number: 0 });
+        let mut server = Self { process: None, port: 0, second_port, args, directory };
+        if let Some(config) = config {
+            fs::write(server.config(), config).expect("write the settings of the server");
+        }
         let mut failure = String::new();
         // The port may be taken between the choice and the start, hence more
         // than one attempt.
         for _ in 0..20 {
             server.port = unused_port();
+            if let Some(second) = &mut server.second_port {
+                second.number = unused_port();
+            }
             match server.launch() {
                 Ok(()) => return server,
                 Err(log) => failure = log,
@@ -96,6 +121,15 @@ impl RedisServer {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    pub(crate) fn has_second_port(&self) -> bool {
+        self.second_port.is_some()
+    }
+
+    /// The other port, of a server that was begun with one.
+    pub(crate) fn second_port(&self) -> u16 {
+        self.second_port.expect("a server with a second port").number
     }
 
     /// The process id of the server itself.
@@ -167,6 +201,10 @@ impl RedisServer {
         self.directory.path().join("redis.sock")
     }
 
+    fn config(&self) -> PathBuf {
+        self.directory.path().join("server.conf")
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("a process id");
         kill_process(pid, signal).expect("send a signal to the server");
@@ -182,7 +220,13 @@ impl RedisServer {
     }
 
     fn launch(&mut self) -> Result<(), String> {
-        let process = Process::start(self.directory.path(), &self.socket(), self.port, &self.args);
+        let config = Some(self.config()).filter(|config| config.exists());
+        let mut args = self.args.clone();
+        if let Some(second) = self.second_port {
+            args.extend([second.option.to_owned(), second.number.to_string()]);
+        }
+        let (directory, socket) = (self.directory.path(), self.socket());
+        let process = Process::start(directory, &socket, self.port, config.as_deref(), &args);
         let expected = format!("process_id:{}", process.pid());
         self.process = Some(process);
         let up = holds_within(DEADLINE, || {

@@ -2,11 +2,8 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -19,7 +16,8 @@ use crate::fragmented_keys::FragmentedKeys;
 use crate::log::{notice, warning};
 use crate::store::Store as _;
 use crate::tag::{Kind, Tag};
-use crate::version::Bumped;
+use crate::together::together;
+use crate::version::{Bumped, Version};
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const SLOWEST_RETRY: Duration = Duration::from_secs(1);
@@ -54,20 +52,8 @@ pub(crate) async fn bump(caches: Vec<Cache>, tags: Vec<Tag>) -> Result<Bumped, E
 /// that several caches have, the first one's version is told. Dropped, those that have no answer
 /// are queued.
 pub(crate) async fn send_all(bumps: Vec<Bump>) -> Result<Bumped, Error> {
-    type Sending = Pin<Box<dyn Future<Output = Result<Bumped, Error>> + Send>>;
-    let mut sending: Vec<(Sending, Option<Result<Bumped, Error>>)> =
-        bumps.into_iter().map(|bump| (Box::pin(bump.send()) as Sending, None)).collect();
-    poll_fn(|context| {
-        for (sending, outcome) in sending.iter_mut().filter(|(_, outcome)| outcome.is_none()) {
-            if let Poll::Ready(answer) = sending.as_mut().poll(context) {
-                *outcome = Some(answer);
-            }
-        }
-        let is_done = sending.iter().all(|(_, outcome)| outcome.is_some());
-        if is_done { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    let mut outcomes = sending.into_iter().filter_map(|(_, outcome)| outcome);
+    let outcomes = together(bumps.into_iter().map(Bump::send)).await;
+    let mut outcomes = outcomes.into_iter();
     outcomes.try_fold(Bumped::default(), |bumped, outcome| Ok(bumped.and(outcome?)))
 }
 
@@ -128,26 +114,52 @@ impl Bump {
     async fn send(mut self) -> Result<Bumped, Error> {
         self.cache.ensure_retry();
         let Shared { store, queue, settings, bumps, counters, .. } = &*self.cache.shared;
-        let settles = queue.among(&self.tags);
+        let mut settles = queue.among(&self.tags);
         // Until the store has answered, the bump may be lost: also if this future is dropped.
-        let answer = store.bump(&self.tags, settings.operation_timeout).await;
-        self.cache.judge(bumps, "bumping", &answer);
-        match answer {
-            Ok(versions) => {
-                queue.settle(&settles);
-                let tags = std::mem::take(&mut self.tags);
-                if !self.is_asked {
-                    return Ok(Bumped::default());
-                }
-                counters.bumped.add_many(tags.len());
-                Ok(Bumped::new(tags, versions))
-            }
+        let answers = store.bump(&self.tags, settings.operation_timeout).await;
+        let (tags, versions, outcome) = sort(&mut self.tags, answers);
+        self.cache.judge(bumps, "bumping", &outcome);
+        if outcome.is_err() {
+            let done: HashSet<&Tag> = tags.iter().collect();
+            settles.retain(|(tag, _)| done.contains(tag));
+        }
+        queue.settle(&settles);
+        if self.is_asked {
+            counters.bumped.add_many(tags.len());
+        }
+        match outcome {
+            Ok(()) if !self.is_asked => Ok(Bumped::default()),
+            Ok(()) => Ok(Bumped::new(tags, versions)),
             Err(error) => Err(error.context(format_args!(
                 "bumping {} failed and is queued to be retried",
                 Listed(&self.tags)
             ))),
         }
     }
+}
+
+/// Takes those out of `tags` that the store has a bump of, with their versions; and the first
+/// error of the others.
+fn sort(
+    tags: &mut Vec<Tag>,
+    answers: Vec<Result<Version, Error>>,
+) -> (Vec<Tag>, Vec<Version>, Result<(), Error>) {
+    let (mut done, mut versions, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    let mut outcome = Ok(());
+    for (tag, answer) in tags.drain(..).zip(answers) {
+        match answer {
+            Ok(version) => {
+                done.push(tag);
+                versions.push(version);
+            }
+            Err(error) => {
+                missing.push(tag);
+                outcome = outcome.and(Err(error));
+            }
+        }
+    }
+    *tags = missing;
+    (done, versions, outcome)
 }
 
 /// A bump that is repeated, for as long as it counts as one.
@@ -259,15 +271,17 @@ impl Shared {
         let (own, others): (Vec<_>, Vec<_>) =
             self.queue.all().into_iter().partition(|(tag, _)| tag.kind() == Kind::Own);
         for queued in own.chunks(TAGS_PER_RETRY).chain(others.chunks(TAGS_PER_RETRY)) {
-            let tags: Vec<Tag> = queued.iter().map(|(tag, _)| tag.clone()).collect();
-            match self.store.bump(&tags, patience).await {
-                Ok(_) => {
-                    self.queue.settle(queued);
-                    self.counters.bumped.add_many(tags.len());
-                    notice!("cache `{}`: {} queued bumps went through", self.name, tags.len());
-                }
-                Err(error) => outcome = Err(error),
+            let mut tags: Vec<Tag> = queued.iter().map(|(tag, _)| tag.clone()).collect();
+            let answers = self.store.bump(&tags, patience).await;
+            let (done, _, answer) = sort(&mut tags, answers);
+            if !done.is_empty() {
+                let done: HashSet<Tag> = done.into_iter().collect();
+                let settled = queued.iter().filter(|(tag, _)| done.contains(tag)).cloned();
+                self.queue.settle(&settled.collect::<Vec<_>>());
+                self.counters.bumped.add_many(done.len());
+                notice!("cache `{}`: {} queued bumps went through", self.name, done.len());
             }
+            outcome = outcome.and(answer);
             if !self.queue.keep_retry(claim) {
                 break;
             }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::miss::{Miss, run};
+use super::ordered::follow;
 use super::problem::{Problem, warn_once};
 use super::request::{Looked, Request};
+use crate::around::Order;
 use crate::cache::Budget;
-use crate::commit;
 use crate::error::ErrorKind;
 use crate::key::Place;
 use crate::outcome::{Outcome, Report};
@@ -17,6 +19,7 @@ pub(crate) async fn answer<R, T, F, B>(
     request: Option<Request>,
     plan: Plan<R, T>,
     report: Report,
+    order: Option<Arc<Order>>,
     cache_if: F,
     body: B,
 ) -> R
@@ -24,37 +27,27 @@ where
     F: FnOnce(&T) -> bool,
     B: Future<Output = R>,
 {
-    // Also if its scope has ended when the body has: it may have read what was rolled back.
-    let began_inside = commit::is_inside();
+    if let Some(order) = order {
+        return Box::pin(follow(order, request, plan, report, cache_if, body)).await;
+    }
     let miss = match request {
         None => None,
-        Some(request) => match request.look_for_call(&plan.ops.reading, &report).await {
-            Ok(value) => return (plan.join)(value),
-            Err(place) => place.map(|(place, budget)| (request, place, budget)),
-        },
+        Some(request) => {
+            let ticket = request.cache.flights().ticket();
+            match request.look_for_call(&plan.ops.reading, &report).await {
+                Ok(value) => return (plan.join)(value),
+                Err(place) => place.map(|(place, budget)| Miss {
+                    request,
+                    place,
+                    budget,
+                    ticket,
+                    is_anew: false,
+                }),
+            }
+        }
     };
-    // Awaited in this one place: a future takes the room of each place that awaits it.
-    let output = body.await;
-    let Some((request, place, mut budget)) = miss else { return output };
-    // Only the value is kept over the await below: an `Err` need not be `Send`.
-    let value = match (plan.split)(output) {
-        Ok(value) => value,
-        Err(output) => return output,
-    };
-    if !began_inside
-        && request.may_store()
-        && cache_if(&value)
-        && let Ok(entry) = request.seal(&place, &plan.ops, &value)
-    {
-        // Boxed, so that a hit does not carry the room for it around.
-        let outcome = match Box::pin(request.put(&place, entry, &mut budget)).await {
-            Ok(()) => Outcome::Miss,
-            Err(error) if error.kind() == ErrorKind::TooLarge => Outcome::NotStored,
-            Err(_) => Outcome::Bypass,
-        };
-        report.tell(outcome);
-    }
-    (plan.join)(value)
+    // Boxed, so that a hit does not carry the room for it around.
+    Box::pin(run(miss, plan, report, cache_if, body)).await
 }
 
 impl Request {

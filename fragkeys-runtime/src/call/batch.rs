@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Call;
 use super::problem::{Problem, warn_once};
+use crate::around::{Order, Wish};
 use crate::batch::{BatchPlan, ElementOps, Elements};
 use crate::cache::Cache;
 use crate::commit;
@@ -14,6 +15,7 @@ use crate::outcome::Report;
 use crate::site::{Instance, Path, Site};
 
 mod item;
+mod ordered;
 
 use item::{Item, Items};
 
@@ -111,10 +113,12 @@ where
 {
     let report = Report::claim();
     let Batch { site, instance, ops, keys, calls, missing } = batch;
-    let cache = cache_of(site, &instance);
+    let order = Order::take(&instance.name);
+    let is_bypassed = order.as_ref().is_some_and(|order| matches!(order.wish(), Wish::Bypass));
+    let cache = if is_bypassed { None } else { cache_of(site, &instance) };
     let item = |call| Item::new(call, cache.as_ref(), &plan.ops.reading, &report);
     let items = Items { all: calls.into_iter().map(item).collect(), cache };
-    answer(Asked { keys, clone: ops.clone, missing, items, report }, plan, cache_if, body)
+    answer(Asked { keys, clone: ops.clone, missing, items, report, order }, plan, cache_if, body)
 }
 
 /// The cache that all elements are looked for in; `None` where none can be.
@@ -135,6 +139,7 @@ struct Asked<K, V> {
     missing: Missing<K>,
     items: Items<V>,
     report: Report,
+    order: Option<Arc<Order>>,
 }
 
 /// Answers from the cache, and by running the body for what is not there: once, and not at all
@@ -149,7 +154,7 @@ where
     F: FnMut(&V) -> bool,
     B: Future<Output = R>,
 {
-    let Asked { keys, clone, missing, mut items, report } = asked;
+    let Asked { keys, clone, missing, mut items, report, order } = asked;
     // Also if its scope has ended when the body has: it may have read what was rolled back.
     let began_inside = commit::is_inside();
     let mut budget = items.cache.as_ref().map(Cache::budget);
@@ -157,6 +162,12 @@ where
         items.look(&plan.ops.reading, budget).await;
     }
     report.tell(items.outcome());
+    if let Some(order) = order {
+        let reply = Box::pin(items.follow(&order, budget.as_mut())).await;
+        if let Some(reply) = reply {
+            return order.reply(reply).await;
+        }
+    }
     let rest = keys.iter().zip(&items.all).filter(|(_, item)| item.value.is_none());
     let rest: Vec<K> = rest.map(|(key, _)| clone(key)).collect();
     if rest.is_empty() {

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::problem::{Problem, Unstorable, warn_once};
 use crate::cache::{Budget, Cache};
 use crate::codec::Format;
@@ -11,6 +13,7 @@ use crate::commit;
 use crate::config::SHORTEST_TIMEOUT;
 use crate::envelope;
 use crate::error::{Error, ErrorKind};
+use crate::flight::Key;
 use crate::key::{Identity, Place};
 use crate::outcome::{Outcome, Report};
 use crate::shape::Shape;
@@ -76,6 +79,16 @@ impl Request {
         Cow::Owned([&place.address[..], &self.sealed_with].concat())
     }
 
+    /// Where its entry stands under the present versions.
+    pub(crate) async fn place(&self, budget: &mut Budget) -> Result<Arc<Place>, Error> {
+        Ok(self.cache.look(&self.identity, self.timeout, budget).await?.place)
+    }
+
+    /// Who else would ask for this entry, and could use what is sealed for it.
+    pub(crate) fn flight_key(&self, place: &Arc<Place>) -> Key {
+        Key { place: place.clone(), sealed_with: self.sealed_with.clone() }
+    }
+
     /// Would what is stored be read by somebody, and may it? What a transaction sees may not.
     pub(crate) fn may_store(&self) -> bool {
         self.timeout >= SHORTEST_TIMEOUT && !commit::is_inside()
@@ -97,22 +110,18 @@ impl Request {
         None
     }
 
-    /// The entry's bytes, if the value can be stored and read back.
-    pub(crate) fn seal<T>(
-        &self,
-        place: &Place,
-        ops: &Ops<T>,
-        value: &T,
-    ) -> Result<Vec<u8>, Unstorable> {
-        let sealed = encode_checked(ops, self.cache.format(), value).and_then(|payload| {
-            let entry = envelope::seal(&self.address(place), &payload, self.timeout);
-            let limit = self.cache.max_entry_bytes();
-            match entry {
-                Some(entry) if entry.len() <= limit => Ok(entry),
-                _ => Err(Unstorable::TooLarge { limit }),
-            }
-        });
-        sealed.inspect_err(|reason| self.refuse::<T>(reason))
+    /// The bytes of a value, if it can be stored and read back.
+    pub(crate) fn encode<T>(&self, ops: &Ops<T>, value: &T) -> Result<Bytes, Unstorable> {
+        let payload = encode_checked(ops, self.cache.format(), value);
+        payload.map(Bytes::from).inspect_err(|reason| self.refuse::<T>(reason))
+    }
+
+    /// The entry's bytes, if they are not too many.
+    pub(crate) fn seal<T>(&self, place: &Place, payload: &[u8]) -> Result<Vec<u8>, Unstorable> {
+        let limit = self.cache.max_entry_bytes();
+        let entry = envelope::seal(&self.address(place), payload, self.timeout);
+        let sealed = entry.filter(|entry| entry.len() <= limit);
+        sealed.ok_or(Unstorable::TooLarge { limit }).inspect_err(|reason| self.refuse::<T>(reason))
     }
 
     pub(crate) async fn put(

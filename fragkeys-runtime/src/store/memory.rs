@@ -175,8 +175,11 @@ impl Store for MemoryStore {
         tags.iter().map(|tag| self.current(tag)).collect()
     }
 
-    async fn bump(&self, tags: &[Tag], _: Duration) -> Result<Vec<Version>, Error> {
-        self.bump_at_once(tags)
+    async fn bump(&self, tags: &[Tag], _: Duration) -> Vec<Result<Version, Error>> {
+        match self.bump_at_once(tags) {
+            Ok(versions) => versions.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error); tags.len()],
+        }
     }
 
     async fn put(

@@ -109,7 +109,7 @@ async fn a_probe_on_the_same_connection_closes_it() {
     recovers(&cache).await;
     proxy.delay(PATIENCE * 3 / 4);
     assert_eq!(call(&cache, &Source::default()).await.1, Outcome::Bypass);
-    assert_eq!(cache.health().breaker, Breaker::HalfOpen);
+    assert_ne!(cache.health().breaker, Breaker::Closed);
     proxy.pass();
     eventually("it is closed", async || cache.health().breaker == Breaker::Closed).await;
     assert_eq!(proxy.accepted(), 1, "no new connection");

@@ -29,9 +29,15 @@ async fn i2_a_bump_that_is_answered_while_its_server_is_replaced() {
     cache.invalidate([row()]).await.unwrap(); // The script is known.
     let before = stands(&old, "Row:1");
     new.cli(&["SET", "fragkeys:t:Row:1", &before]);
+    proxy.on_request(Box::new(|request| {
+        if request.windows(4).any(|part| part == b"EVAL") { Action::Hold } else { Action::Forward }
+    }));
     let mut bump = pin!(cache.invalidate([row()]));
     let is_ready = poll_fn(|context| Poll::Ready(bump.as_mut().poll(context).is_ready())).await;
     assert!(!is_ready, "it is on its way");
+    eventually("it is held", async || proxy.wait_held(std::time::Duration::ZERO)).await;
+    proxy.clear_hook();
+    proxy.release();
     // Replies come in order.
     cache.tag_version(&"Other".into()).await.unwrap();
     assert_ne!(stands(&old, "Row:1"), before, "the old server has it");

@@ -25,12 +25,20 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn start(directory: &Path, socket: &Path, port: u16, args: &[String]) -> Self {
+    /// `config` is a file that goes before the arguments: sentinels need one.
+    pub(super) fn start(
+        directory: &Path,
+        socket: &Path,
+        port: u16,
+        config: Option<&Path>,
+        args: &[String],
+    ) -> Self {
         let log = OpenOptions::new().create(true).append(true).open(directory.join(LOG));
         let log = log.expect("a log for the server");
         let program = program();
         let mut command = Command::new("sh");
         command.args(["-c", LAUNCHER, "fragkeys-launcher", program.name]);
+        command.args(config);
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
         command.arg("--unixsocket").arg(socket).arg("--dir").arg(directory);
         command.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);

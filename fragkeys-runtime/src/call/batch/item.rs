@@ -31,8 +31,8 @@ pub(super) struct Items<V> {
 pub(super) struct Item<V> {
     /// `None` if it cannot be cached.
     request: Option<Request>,
-    /// Where its value belongs, if it was looked for in vain.
-    place: Option<Arc<Place>>,
+    /// Where its value belongs, if that is known.
+    pub(super) place: Option<Arc<Place>>,
     pub(super) value: Option<V>,
     outcome: Outcome,
 }
@@ -97,9 +97,11 @@ impl<V> Items<V> {
             *next += 1;
             if let Some(item) = self.all.get(at)
                 && let (Some(request), Some(place)) = (&item.request, &item.place)
+                && item.value.is_none()
                 && request.may_store()
                 && let Some(value) = value_of(at)
-                && let Ok(entry) = request.seal(place, ops, value)
+                && let Ok(payload) = request.encode(ops, value)
+                && let Ok(entry) = request.seal::<V>(place, &payload)
             {
                 bytes += entry.len();
                 let (identity, timeout) = (request.identity.clone(), request.timeout);
@@ -136,9 +138,10 @@ impl<V> Items<V> {
     pub(super) fn outcome(&self) -> Outcome {
         let rank = |outcome: &Outcome| match outcome {
             Outcome::Hit => 0,
-            Outcome::Miss => 1,
-            Outcome::NotStored => 2,
-            Outcome::Bypass => 3,
+            Outcome::Shared => 1,
+            Outcome::Miss => 2,
+            Outcome::NotStored => 3,
+            Outcome::Bypass => 4,
         };
         self.all.iter().map(|item| item.outcome).max_by_key(rank).unwrap_or(Outcome::Hit)
     }
@@ -171,8 +174,8 @@ impl<V> Item<V> {
                     self.outcome = Outcome::Hit;
                 } else {
                     counters.misses.add();
-                    self.place = Some(place);
                 }
+                self.place = Some(place);
             }
             Err(error) => {
                 if error.kind() == ErrorKind::Tag {
@@ -180,6 +183,15 @@ impl<V> Item<V> {
                 }
                 self.bypass();
             }
+        }
+    }
+
+    /// Its key, for a person.
+    pub(super) fn key(&self, name: &str) -> String {
+        match (&self.place, &self.request) {
+            (Some(place), _) => place.key.clone(),
+            (None, Some(request)) => format!("{}:?", request.identity.key_base),
+            (None, None) => format!("{name}:?"),
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use redis::{Pipeline, Value};
@@ -33,6 +33,12 @@ use supervisor::Supervisor;
 /// Few, and read at each call.
 type LinkMap = ArcSwap<Vec<(Id, Arc<Link>)>>;
 
+/// What links are made with.
+pub(super) struct Means {
+    pub(super) operation_timeout: Duration,
+    pub(super) recent: Arc<Recent>,
+}
+
 /// The links of one store, by runtime.
 pub(super) struct Links {
     by_runtime: Arc<LinkMap>,
@@ -46,34 +52,27 @@ pub(super) struct Common {
     /// Whether the server can be reached: said once, and not by each link.
     condition: Condition,
     last_error: Mutex<Option<Error>>,
-    since: SystemTime,
 }
 
 impl Links {
-    pub(super) fn open(
-        url: &str,
-        operation_timeout: Duration,
-        recent: Arc<Recent>,
-    ) -> Result<Self, Error> {
+    pub(super) fn to(server: Server, recent: Arc<Recent>) -> Self {
         let common = Common {
-            server: Arc::new(Server::open(url, operation_timeout)?),
+            server: Arc::new(server),
             recent,
             condition: Condition::default(),
             last_error: Mutex::default(),
-            since: SystemTime::now(),
         };
-        Ok(Links { by_runtime: Arc::default(), common: Arc::new(common) })
+        Links { by_runtime: Arc::default(), common: Arc::new(common) }
     }
 
     pub(super) fn address(&self) -> &str {
         &self.common.server.address
     }
 
-    /// How all links together are.
-    pub(super) fn reach(&self) -> Reach {
+    /// How all links together are, if there are any.
+    pub(super) fn reach(&self) -> Option<Reach> {
         let links = self.by_runtime.load();
-        let reaches = links.iter().map(|(_, link)| link.breaker.reach());
-        reaches.reduce(Reach::and).unwrap_or_else(|| Reach::untried(self.common.since))
+        links.iter().map(|(_, link)| link.breaker.reach()).reduce(Reach::and)
     }
 
     /// Why it could not be reached the last time.
@@ -83,12 +82,7 @@ impl Links {
 
     /// The link of the runtime that polls the caller.
     pub(super) fn here(&self) -> Result<Arc<Link>, Error> {
-        let runtime = Handle::try_current().map_err(|_| {
-            Error::new(
-                ErrorKind::Runtime,
-                "Redis can only be reached from within a Tokio runtime; there is none here",
-            )
-        })?;
+        let runtime = runtime()?;
         let id = runtime.id();
         let find = |links: &[(Id, Arc<Link>)]| {
             links.iter().find(|(runtime, _)| *runtime == id).map(|(_, link)| link.clone())
@@ -117,6 +111,16 @@ impl Common {
     fn lock_last_error(&self) -> MutexGuard<'_, Option<Error>> {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The runtime that polls the caller.
+pub(super) fn runtime() -> Result<Handle, Error> {
+    Handle::try_current().map_err(|_| {
+        Error::new(
+            ErrorKind::Runtime,
+            "Redis can only be reached from within a Tokio runtime; there is none here",
+        )
+    })
 }
 
 impl Drop for Links {

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
 
+use super::RedisStore;
 use super::cell::{Cell, Cells};
 use super::link::{Failure, Link, Live};
-use super::{RedisStore, read_entry, read_versions};
+use super::read::each_version;
+use super::reply::{read_entry, read_versions};
 use crate::error::Error;
 use crate::key::{Identity, Place};
 use crate::store::{Deadline, Found};
@@ -73,28 +75,69 @@ impl RedisStore {
         let mut replies = live.ask(&pipeline, number, deadline).await?.into_iter();
         // Unless Redis has agreed to tell of changes, nothing is learned.
         let asked = asked.filter(|_| replies.next() == Some(Value::Okay));
-        let known = read_versions(tags, replies.next().unwrap_or(Value::Nil))?;
+        let known = read_versions(tags.iter(), replies.next().unwrap_or(Value::Nil))?;
         for (asked, version) in asked.into_iter().flatten().zip(&known) {
             asked.learn(*version);
         }
+        let entry = replies.next().map(Ok);
+        Ok(self.conclude(identity, Told { guess, known, entry }, lifetime, deadline).await?)
+    }
+
+    /// The same where the keys stand with several masters: each is asked for what it has, all at
+    /// once. Nothing is learned for the next look, as pushes of one are not in order with
+    /// replies of another; but what is asked for here was true at some time during the look.
+    pub(super) async fn look_everywhere(
+        &self,
+        identity: &Identity,
+        lifetime: Duration,
+        deadline: Deadline,
+    ) -> Result<Found, Error> {
+        let tags = &identity.tags;
+        let guess = self.guess(tags).map(|versions| (Arc::new(identity.at(&versions)), versions));
+        let groups = self.tag_groups(tags);
+        let entry = guess.iter().map(|(place, _)| self.get(&place.key));
+        let commands = self.ask_versions(&groups).chain(entry).collect();
+        let mut replies = self.route.send(commands, deadline).await.into_iter();
+        let versions = each_version(tags.len(), &groups, replies.by_ref().take(groups.len()));
+        let known = versions.into_iter().collect::<Result<_, _>>()?;
+        let told = Told { guess, known, entry: replies.next() };
+        self.conclude(identity, told, lifetime, deadline).await
+    }
+
+    /// What was found: under the guessed versions if they were right, else under those that
+    /// Redis has, or has now.
+    async fn conclude(
+        &self,
+        identity: &Identity,
+        told: Told,
+        lifetime: Duration,
+        deadline: Deadline,
+    ) -> Result<Found, Error> {
+        let Told { guess, known, entry } = told;
         if let Some((place, guessed)) = guess
             && known.iter().copied().eq(guessed.iter().map(|version| Some(*version)))
         {
-            let entry = read_entry(replies.next().unwrap_or(Value::Nil))?;
+            let entry = read_entry(entry.unwrap_or(Ok(Value::Nil))?)?;
             return Ok(Found { place, entry });
         }
         // Under a version that was not there until now there is no entry.
         let is_complete = known.iter().all(Option::is_some);
-        let versions = self.complete(tags, known, lifetime, deadline).await?;
+        let versions = self.complete(&identity.tags, known, lifetime, deadline).await?;
         let place = Arc::new(identity.at(&versions));
         if !is_complete {
             return Ok(Found { place, entry: None });
         }
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.cmd("GET").arg(&place.key);
-        let entry = read_entry(self.one(&pipeline, deadline).await?)?;
+        let entry = read_entry(self.route.one(self.get(&place.key), deadline).await?)?;
         Ok(Found { place, entry })
     }
+}
+
+/// What Redis told: of the versions that were guessed, those that it has, and the entry under
+/// the guessed ones.
+struct Told {
+    guess: Option<(Arc<Place>, Vec<Version>)>,
+    known: Vec<Option<Version>>,
+    entry: Option<Result<Value, Error>>,
 }
 
 /// A look that is ready to be sent: the command, and the versions that it is right for.

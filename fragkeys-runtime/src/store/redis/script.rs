@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use redis::Pipeline;
+use redis::{Cmd, cmd};
 
 /// `now`: Redis's own time in µs and three digits from the caller, as a decimal text.
 /// Texts of 19 digits compare as their numbers do; Lua's own numbers hold only 53 bits.
@@ -164,18 +164,13 @@ impl Script {
     }
 
     /// A call by name; Redis answers NOSCRIPT where it does not know it (any more).
-    pub(super) fn call(&self, keys: &[String], lifetime: Duration, pipeline: &mut Pipeline) {
-        call("EVALSHA", &self.sha, keys, lifetime, &[], pipeline);
+    pub(super) fn call(&self, keys: &[String], lifetime: Duration) -> Cmd {
+        call("EVALSHA", &self.sha, keys, lifetime, &[])
     }
 
     /// A call that also teaches Redis the script.
-    pub(super) fn call_with_source(
-        &self,
-        keys: &[String],
-        lifetime: Duration,
-        pipeline: &mut Pipeline,
-    ) {
-        call("EVAL", &self.source, keys, lifetime, &[], pipeline);
+    pub(super) fn call_with_source(&self, keys: &[String], lifetime: Duration) -> Cmd {
+        call("EVAL", &self.source, keys, lifetime, &[])
     }
 
     /// A call with a version for each tag, for a server that may not know the script.
@@ -184,25 +179,18 @@ impl Script {
         keys: &[String],
         lifetime: Duration,
         versions: &[u64],
-        pipeline: &mut Pipeline,
-    ) {
-        call("EVAL", &self.source, keys, lifetime, versions, pipeline);
+    ) -> Cmd {
+        call("EVAL", &self.source, keys, lifetime, versions)
     }
 }
 
-fn call(
-    command: &str,
-    script: &str,
-    keys: &[String],
-    lifetime: Duration,
-    versions: &[u64],
-    pipeline: &mut Pipeline,
-) {
+fn call(command: &str, script: &str, keys: &[String], lifetime: Duration, versions: &[u64]) -> Cmd {
     // Two clocks may show the same microsecond (a restart, a failover); three random
     // digits keep the versions apart. Redis's own `random` is the same in every run.
     let digits = format!("{:03}", fastrand::u16(..1_000));
-    let call = pipeline.cmd(command).arg(script).arg(keys.len()).arg(keys);
-    call.arg(millis(lifetime)).arg(digits).arg(versions);
+    let mut call = cmd(command);
+    call.arg(script).arg(keys.len()).arg(keys).arg(millis(lifetime)).arg(digits).arg(versions);
+    call
 }
 
 /// For `PX`, which takes no zero.

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Notify;
 
@@ -16,7 +15,8 @@ use super::beat::Beat;
 use crate::error::Error;
 use crate::store::Deadline;
 use crate::store::redis::cell::Cells;
-use crate::store::redis::refusal::{is_busy, refusal, refused};
+use crate::store::redis::node::Connection;
+use crate::store::redis::reply::{is_busy, refusal, refused};
 use crate::store::redis::server::Server;
 
 /// Callers that leave sooner say nothing about the server.
@@ -28,7 +28,7 @@ const READ_ONLY_FOR: Duration = Duration::from_secs(5);
 
 /// A connection, and what is known through it.
 pub(in crate::store::redis) struct Live {
-    connection: MultiplexedConnection,
+    connection: Connection,
     /// Kept current by Redis; `None` where it does not.
     pub(in crate::store::redis) cells: Option<Arc<Cells>>,
     server: Arc<Server>,
@@ -49,7 +49,7 @@ pub(in crate::store::redis) struct Live {
 impl Live {
     /// Must be called on the runtime that drives the connection.
     pub(super) fn new(
-        connection: MultiplexedConnection,
+        connection: Connection,
         cells: Option<Arc<Cells>>,
         server: Arc<Server>,
         wake: Arc<Notify>,
@@ -197,7 +197,13 @@ impl Live {
         self.is_questioned.swap(false, Ordering::AcqRel)
     }
 
-    fn lose(&self) {
+    /// The server that it leads to.
+    pub(super) fn address(&self) -> &str {
+        &self.connection.address
+    }
+
+    /// It is of no more use.
+    pub(super) fn lose(&self) {
         self.is_lost.store(true, Ordering::Release);
         self.wake.notify_one();
     }

@@ -1,7 +1,10 @@
 //! The task that keeps one link: connects, watches over the connection, connects again.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::Id;
@@ -38,7 +41,9 @@ impl Supervisor {
                     pause = FIRST_PAUSE;
                     self.tell_connected(&live);
                     breaker.close(live.clone());
-                    self.watch_over(&live).await;
+                    let replaced = self.link.server.replaced(live.address());
+                    first_of(self.watch_over(&live), replaced).await;
+                    live.lose();
                     breaker.reconnect();
                 }
                 Err(error) => {
@@ -58,7 +63,7 @@ impl Supervisor {
         let (connection, cells) = server.connect().await?;
         let live = Arc::new(Live::new(connection, cells, server.clone(), wake.clone()));
         self.ping(&live, LEAST_PATIENCE).await?;
-        self.common.recent.replay(&live, |_| true).await?;
+        self.common.recent.replay(&live).await?;
         Ok(live)
     }
 
@@ -132,6 +137,15 @@ impl Supervisor {
             );
         }
     }
+}
+
+async fn first_of(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    poll_fn(|context| match one.as_mut().poll(context) {
+        Poll::Pending => other.as_mut().poll(context),
+        ready => ready,
+    })
+    .await;
 }
 
 /// Also runs when the runtime shuts down: what waits is told, and nobody finds the link again.

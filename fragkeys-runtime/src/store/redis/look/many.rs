@@ -9,7 +9,9 @@ use bytes::Bytes;
 use redis::{Pipeline, Value};
 
 use super::super::link::{Failure, Live};
-use super::super::{RedisStore, nobody_wrote, read_entries, read_version, read_versions};
+use super::super::read::{each_entry, each_version};
+use super::super::reply::{read_entries, read_version, read_versions};
+use super::super::{RedisStore, nobody_wrote};
 use super::{Asked, Ready};
 use crate::error::Error;
 use crate::key::{Identity, Place};
@@ -59,10 +61,53 @@ impl RedisStore {
             }
             asked = moved;
         }
-        for (at, answer) in self.finish(rest, lifetime, deadline).await? {
+        for (at, answer) in self.finish(rest, lifetime, deadline).await {
             found[at] = Some(answer);
         }
         Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The same where keys stand with several masters: each is asked for what it has, all at
+    /// once. What one does not answer costs the entries that depend on it, and no others.
+    pub(in super::super) async fn look_many_everywhere(
+        &self,
+        identities: &[Arc<Identity>],
+        lifetime: Duration,
+        deadline: Deadline,
+    ) -> Vec<Result<Found, Error>> {
+        let mut tags = Distinct::default();
+        identities.iter().for_each(|identity| tags.extend(&identity.tags));
+        let guesses: Vec<Option<Guessed>> =
+            identities.iter().map(|identity| self.guessed(identity)).collect();
+        let keys: Vec<&str> = guesses.iter().flatten().map(|(place, _)| &*place.key).collect();
+        let (tag_groups, key_groups) = (self.tag_groups(&tags.all), self.key_groups(&keys));
+        let commands = self.ask_versions(&tag_groups).chain(self.ask_entries(&key_groups));
+        let mut replies = self.route.send(commands.collect(), deadline).await;
+        let entries = each_entry(keys.len(), &key_groups, replies.split_off(tag_groups.len()));
+        let mut entries = entries.into_iter();
+        let told = each_version(tags.all.len(), &tag_groups, replies);
+        let known: Vec<Option<Version>> =
+            told.iter().map(|version| version.as_ref().ok().copied().flatten()).collect();
+        let mut found: Vec<Option<Result<Found, Error>>> =
+            identities.iter().map(|_| None).collect();
+        let mut rest = Rest::default();
+        for (at, (identity, guess)) in identities.iter().zip(guesses).enumerate() {
+            let entry = guess.as_ref().and_then(|_| entries.next()).unwrap_or(Ok(None));
+            if let Some(error) = tags.fault(identity, &told) {
+                found[at] = Some(Err(error));
+                continue;
+            }
+            match guess {
+                Some((place, guess)) if tags.are_at(&identity.tags, &known, &guess) => {
+                    found[at] = Some(entry.map(|entry| Found { place, entry }));
+                }
+                _ => rest.add(at, identity, |tag| tags.version(tag, &known)),
+            }
+        }
+        for (at, answer) in self.finish(rest, lifetime, deadline).await {
+            found[at] = Some(answer);
+        }
+        found.into_iter().flatten().collect()
     }
 
     fn way(&self, live: &Live, identity: &Identity) -> Way {
@@ -71,8 +116,12 @@ impl RedisStore {
     }
 
     fn anew(&self, identity: &Identity) -> Way {
+        Way::Anew(self.guessed(identity))
+    }
+
+    fn guessed(&self, identity: &Identity) -> Option<Guessed> {
         let guess = self.guess(&identity.tags);
-        Way::Anew(guess.map(|versions| (Arc::new(identity.at(&versions)), versions)))
+        guess.map(|versions| (Arc::new(identity.at(&versions)), versions))
     }
 
     /// The versions of tags, and the entries at some keys, in one round trip.
@@ -102,7 +151,7 @@ impl RedisStore {
         let asked: Option<Vec<Asked>> = asked.filter(|_| replies.next() == Some(Value::Okay));
         let mut known = Vec::new();
         if !tags.is_empty() {
-            known = read_versions(tags, replies.next().unwrap_or(Value::Nil))?;
+            known = read_versions(tags.iter(), replies.next().unwrap_or(Value::Nil))?;
         }
         for (asked, version) in asked.into_iter().flatten().zip(&known) {
             asked.learn(*version);
@@ -117,16 +166,23 @@ impl RedisStore {
         rest: Rest,
         lifetime: Duration,
         deadline: Deadline,
-    ) -> Result<Vec<(usize, Result<Found, Error>)>, Error> {
+    ) -> Vec<(usize, Result<Found, Error>)> {
         let Rest { identities, tags, mut known } = rest;
         // Under a version that was not there deadline now there is no entry.
         let places: Vec<Option<Arc<Place>>> =
             identities.iter().map(|(_, identity)| tags.place(identity, &known).ok()).collect();
         let keys: Vec<&str> = places.iter().flatten().map(|place| &*place.key).collect();
         let seeds = self.seeds(&tags.all, &known, lifetime);
-        let (texts, entries) = self.run_and_get(&seeds, &keys, deadline).await?;
+        let groups = self.key_groups(&keys);
+        let gets = self.ask_entries(&groups).collect();
+        let (texts, entries) = self.run_beside(seeds, gets, deadline).await;
+        let entries = each_entry(keys.len(), &groups, entries);
+        let mut told: Vec<Result<(), Error>> = known.iter().map(|_| Ok(())).collect();
         for (index, text) in texts {
-            known[index] = read_version(&tags.all[index], &text);
+            match text {
+                Ok(text) => known[index] = read_version(&tags.all[index], &text),
+                Err(error) => told[index] = Err(error),
+            }
         }
         for (tag, version) in tags.all.iter().zip(&known) {
             let told = version.as_slice();
@@ -135,21 +191,30 @@ impl RedisStore {
         let mut entries = entries.into_iter();
         let answers = identities.iter().zip(places).map(|((at, identity), place)| {
             let answer = match place {
-                Some(place) => Ok(Found { place, entry: entries.next().flatten() }),
-                None => tags.place(identity, &known).map(|place| Found { place, entry: None }),
+                Some(place) => {
+                    let entry = entries.next().unwrap_or(Ok(None));
+                    entry.map(|entry| Found { place, entry })
+                }
+                None => match tags.fault(identity, &told) {
+                    Some(error) => Err(error),
+                    None => tags.place(identity, &known).map(|place| Found { place, entry: None }),
+                },
             };
             (*at, answer)
         });
-        Ok(answers.collect())
+        answers.collect()
     }
 }
+
+/// Where an entry stands under the versions that Redis told last, and these.
+type Guessed = (Arc<Place>, Vec<Version>);
 
 /// How one entry is asked for.
 enum Way {
     /// Under the versions that stand in cells.
     Ready(Arc<Ready>),
     /// With the versions; and under those that Redis told last.
-    Anew(Option<(Arc<Place>, Vec<Version>)>),
+    Anew(Option<Guessed>),
 }
 
 impl Way {
@@ -184,6 +249,12 @@ impl Distinct {
 
     fn version(&self, tag: &Tag, known: &[Option<Version>]) -> Option<Version> {
         *known.get(*self.index.get(tag)?)?
+    }
+
+    /// Why one of the tags of this entry was not answered.
+    fn fault<T>(&self, identity: &Identity, told: &[Result<T, Error>]) -> Option<Error> {
+        let told = |tag| told.get(*self.index.get(tag)?)?.as_ref().err().cloned();
+        identity.tags.iter().find_map(told)
     }
 
     fn are_at(&self, tags: &[Tag], known: &[Option<Version>], versions: &[Version]) -> bool {

@@ -1,0 +1,278 @@
+//! A cluster: commands go to the masters that have their slots, to all of them at once.
+//!
+//! The driver's own cluster connection was refused: it hangs for ever on a master that is
+//! stopped, and takes no pipeline over several slots. Here each master has links as a single
+//! server has them, so one that is down costs nothing but what stands there.
+//!
+//! Versions are not kept in cells here: the pushes of one master are not in order with the
+//! replies of another. Only masters are asked.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use redis::{Pipeline, Value};
+use tokio::time::sleep;
+
+use super::link::Means;
+use super::node::{Node, silent};
+use super::route::Command;
+use crate::config::Servers;
+use crate::error::{Error, ErrorKind};
+use crate::health::Reach;
+use crate::store::Deadline;
+use crate::store::identity::Identities;
+use crate::together::together;
+
+mod map;
+mod redirect;
+mod refresh;
+mod slot;
+
+use map::{Master, SlotMap};
+use redirect::{Place, Redirect};
+use refresh::Refresh;
+pub(super) use slot::slot_of;
+
+/// How often one command is sent on to another node: a slot that is on its way needs two.
+const MOST_TURNS: usize = 8;
+/// Before a command is sent again that nobody could run just now.
+const PAUSE: Duration = Duration::from_millis(10);
+
+pub(super) struct Cluster {
+    seeds: Vec<Node>,
+    means: Means,
+    /// To name in messages.
+    pub(super) address: String,
+    map: ArcSwapOption<SlotMap>,
+    refresh: Refresh,
+    pub(super) identities: Identities,
+}
+
+/// A command that has no answer yet, and where it was sent on to.
+struct Errand {
+    index: usize,
+    asked_of: Option<Place>,
+}
+
+impl Cluster {
+    pub(super) fn open(
+        servers: &Servers,
+        urls: &[String],
+        means: Means,
+    ) -> Result<Arc<Self>, Error> {
+        let open = |url: &String| Node::open(url, &servers.login, servers.tls.as_ref());
+        let seeds: Vec<Node> = urls.iter().map(open).collect::<Result<_, _>>()?;
+        let unusable = |message| Err(Error::new(ErrorKind::Config, message));
+        let [first, ..] = seeds.as_slice() else {
+            return unusable("`redis_cluster` was given no URL of a node");
+        };
+        if seeds.iter().any(|node| node.is_secure() != first.is_secure()) {
+            return unusable(
+                "some of the cluster's URLs are `rediss://` and some are not: it must be one of both",
+            );
+        }
+        if seeds.iter().any(|node| node.database() != 0) {
+            return unusable("a Redis cluster has no database but 0");
+        }
+        if seeds.iter().any(|node| node.host_and_port().is_none()) {
+            return unusable("the nodes of a Redis cluster cannot be reached by sockets");
+        }
+        let address = seeds.iter().map(Node::address).collect::<Vec<_>>().join(", ");
+        Ok(Arc::new(Cluster {
+            seeds,
+            means,
+            address,
+            map: ArcSwapOption::const_empty(),
+            refresh: Refresh::new(),
+            identities: Identities::new(),
+        }))
+    }
+
+    /// Sends each command to the master that has its slot, all at once, and after it if the slot
+    /// has moved. One reply or error for each; errors of the servers are replies.
+    ///
+    /// As with a single server, a command may run twice.
+    pub(super) async fn send(
+        self: &Arc<Self>,
+        commands: &[Command],
+        deadline: Deadline,
+    ) -> Vec<Result<Value, Error>> {
+        let mut answers: Vec<Option<Result<Value, Error>>> = vec![None; commands.len()];
+        let mut open: Vec<Errand> =
+            (0..commands.len()).map(|index| Errand { index, asked_of: None }).collect();
+        for turn in 0..MOST_TURNS {
+            if open.is_empty() || (turn > 0 && Instant::now() >= deadline.until) {
+                break;
+            }
+            let map = match self.map(deadline).await {
+                Ok(map) => map,
+                Err(error) => {
+                    open.iter().for_each(|errand| answers[errand.index] = Some(Err(error.clone())));
+                    break;
+                }
+            };
+            let mut must_wait = turn > 2;
+            let parcels = self.sort(open, &map, commands, &mut answers);
+            let deliveries = parcels
+                .iter()
+                .map(|(master, errands)| deliver(master, errands, commands, deadline));
+            let outcomes = together(deliveries).await;
+            open = Vec::new();
+            for ((master, errands), outcome) in parcels.into_iter().zip(outcomes) {
+                let replies = match outcome {
+                    Ok(replies) => replies,
+                    Err(error) => {
+                        // Somebody else may have its slots by now.
+                        self.look_around();
+                        errands.iter().for_each(|errand| {
+                            answers[errand.index] = Some(Err(error.clone()));
+                        });
+                        continue;
+                    }
+                };
+                for (errand, reply) in errands.into_iter().zip(replies) {
+                    let index = errand.index;
+                    match Redirect::of(&reply, &master.node) {
+                        None => answers[index] = Some(Ok(reply)),
+                        Some(Redirect::Moved(place)) => {
+                            self.moved(commands[index].slot, &place);
+                            open.push(Errand { index, asked_of: None });
+                        }
+                        Some(Redirect::Ask(place)) => {
+                            open.push(Errand { index, asked_of: Some(place) });
+                        }
+                        Some(Redirect::Later) => {
+                            must_wait = true;
+                            open.push(Errand { index, asked_of: errand.asked_of });
+                        }
+                        Some(Redirect::Down) => {
+                            self.look_around();
+                            answers[index] = Some(Ok(reply));
+                        }
+                    }
+                }
+            }
+            if must_wait && !open.is_empty() {
+                sleep(PAUSE).await;
+            }
+        }
+        answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(self.restless()))).collect()
+    }
+
+    /// What goes to which master.
+    fn sort(
+        self: &Arc<Self>,
+        errands: Vec<Errand>,
+        map: &SlotMap,
+        commands: &[Command],
+        answers: &mut [Option<Result<Value, Error>>],
+    ) -> Vec<(Arc<Master>, Vec<Errand>)> {
+        let mut parcels: Vec<(Arc<Master>, Vec<Errand>)> = Vec::new();
+        for errand in errands {
+            let master = match &errand.asked_of {
+                None => map.owner(commands[errand.index].slot).cloned(),
+                Some(place) => self.master_at(place, map),
+            };
+            let Some(master) = master else {
+                self.look_around();
+                answers[errand.index] = Some(Err(nobody_has_it()));
+                continue;
+            };
+            match parcels.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &master)) {
+                Some((_, errands)) => errands.push(errand),
+                None => parcels.push((master, vec![errand])),
+            }
+        }
+        parcels
+    }
+
+    /// A master that a slot is on its way to; it may have none yet, and not be on the map.
+    fn master_at(&self, place: &Place, map: &SlotMap) -> Option<Arc<Master>> {
+        let node = place.node();
+        let address = node.address();
+        let mut master = map.at(&address).cloned();
+        if master.is_none() {
+            self.map.rcu(|map| {
+                let map = map.as_ref()?;
+                Some(match map.at(&address) {
+                    Some(_) => map.clone(),
+                    None => Arc::new(map.with(node.clone(), &self.means)),
+                })
+            });
+            master = self.map.load().as_ref().and_then(|map| map.at(&address).cloned());
+        }
+        master.inspect(|master| master.expect())
+    }
+
+    /// A node says that another one has this slot.
+    fn moved(self: &Arc<Self>, slot: u16, place: &Place) {
+        let node = place.node();
+        self.map.rcu(|map| {
+            let map = map.as_ref()?;
+            let is_known = map.owner(slot).is_some_and(|owner| owner.address == node.address());
+            Some(match is_known {
+                true => map.clone(),
+                false => Arc::new(map.moved(slot, node.clone(), &self.means)),
+            })
+        });
+        self.look_around();
+    }
+
+    /// How the masters together are that this process has connected to, if it has to any.
+    pub(super) fn reach(&self) -> Option<Reach> {
+        let map = self.map.load_full()?;
+        map.masters.iter().filter_map(|master| master.links.reach()).reduce(Reach::and)
+    }
+
+    /// Why one of them could not be reached.
+    pub(super) fn last_error(&self) -> Option<Error> {
+        self.map.load_full()?.masters.iter().find_map(|master| master.links.last_error())
+    }
+
+    fn silent(&self) -> Error {
+        silent(&self.address)
+    }
+
+    fn restless(&self) -> Error {
+        let message = "the slot of a key in the Redis cluster was on its way for too long";
+        Error::new(ErrorKind::Timeout, message)
+    }
+}
+
+/// One pipeline to one master.
+async fn deliver(
+    master: &Master,
+    errands: &[Errand],
+    commands: &[Command],
+    deadline: Deadline,
+) -> Result<Vec<Value>, Error> {
+    let mut pipeline = Pipeline::with_capacity(errands.len());
+    let mut number = 0;
+    for errand in errands {
+        if errand.asked_of.is_some() {
+            pipeline.cmd("ASKING");
+            number += 1;
+        }
+        pipeline.add_command(commands[errand.index].command.clone());
+        number += 1;
+    }
+    let replies = master.links.here()?.send(&pipeline, number, deadline).await?;
+    if replies.len() != number {
+        return Err(super::reply::nonsense("another number of replies than commands"));
+    }
+    let mut replies = replies.into_iter();
+    let reply = |errand: &Errand| {
+        // That it was told of ASKING.
+        if errand.asked_of.is_some() {
+            replies.next();
+        }
+        replies.next().unwrap_or(Value::Nil)
+    };
+    Ok(errands.iter().map(reply).collect())
+}
+
+fn nobody_has_it() -> Error {
+    let message = "no master of the Redis cluster has the slot of a key: is the cluster whole?";
+    Error::new(ErrorKind::Refused, message)
+}

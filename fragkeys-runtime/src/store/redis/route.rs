@@ -1,0 +1,183 @@
+//! The route to the servers that have some keys: one server for all of them, or a cluster.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use redis::{Cmd, Pipeline, Value};
+
+use super::cluster::{Cluster, slot_of};
+use super::link::{Link, Links, Means};
+use super::node::Node;
+use super::recent::Recent;
+use super::reply::nonsense;
+use super::sentinel::Sentinels;
+use super::server::Server;
+use crate::config::{Layout, Servers, Settings};
+use crate::error::Error;
+use crate::health::Reach;
+use crate::key::Identity;
+use crate::store::Deadline;
+
+pub(super) enum Route {
+    /// One server at a time.
+    Single(Links),
+    Cluster(Arc<Cluster>),
+}
+
+/// A command whose keys stand in one slot.
+pub(super) struct Command {
+    /// In a cluster.
+    pub(super) slot: u16,
+    pub(super) command: Cmd,
+}
+
+impl Route {
+    pub(super) fn open(
+        servers: &Servers,
+        settings: &Settings,
+        recent: Arc<Recent>,
+    ) -> Result<Self, Error> {
+        let timeout = settings.operation_timeout;
+        let server = match &servers.layout {
+            Layout::Cluster(urls) => {
+                let means = Means { operation_timeout: timeout, recent };
+                return Ok(Route::Cluster(Cluster::open(servers, urls, means)?));
+            }
+            Layout::Single(url) => {
+                let node = Node::open(url, &servers.login, servers.tls.as_ref())?;
+                Server::direct(node, timeout)
+            }
+            Layout::Sentinel { urls, master } => {
+                Server::by_sentinels(Sentinels::open(servers, urls, master)?, timeout)
+            }
+        };
+        Ok(Route::Single(Links::to(server, recent)))
+    }
+
+    /// How its servers can be reached; untried `since` there is a cache.
+    pub(super) fn reach(&self, since: SystemTime) -> Reach {
+        let reach = match self {
+            Route::Single(links) => links.reach(),
+            Route::Cluster(cluster) => cluster.reach(),
+        };
+        reach.unwrap_or_else(|| Reach::untried(since))
+    }
+
+    /// Why one could not be reached the last time.
+    pub(super) fn last_error(&self) -> Option<Error> {
+        match self {
+            Route::Single(links) => links.last_error(),
+            Route::Cluster(cluster) => cluster.last_error(),
+        }
+    }
+
+    /// To name in messages.
+    pub(super) fn address(&self) -> &str {
+        match self {
+            Route::Single(links) => links.address(),
+            Route::Cluster(cluster) => &cluster.address,
+        }
+    }
+
+    /// Begins to connect; a call that comes meanwhile waits for it.
+    pub(super) fn connect(&self) {
+        match self {
+            // Without a runtime there is nothing to begin with; the first call will say so.
+            Route::Single(links) => drop(links.here()),
+            Route::Cluster(cluster) => drop(cluster.look_around()),
+        }
+    }
+
+    /// The link that all keys can be reached through, if there is one.
+    pub(super) fn link(&self) -> Result<Option<Arc<Link>>, Error> {
+        match self {
+            Route::Single(links) => links.here().map(Some),
+            Route::Cluster(_) => Ok(None),
+        }
+    }
+
+    pub(super) fn recall(&self, bytes: &[u8]) -> Option<Arc<Identity>> {
+        match self {
+            Route::Single(links) => links.here().ok()?.identities.recall(bytes),
+            Route::Cluster(cluster) => cluster.identities.recall(bytes),
+        }
+    }
+
+    pub(super) fn remember(&self, bytes: &[u8], identity: &Arc<Identity>) {
+        match self {
+            Route::Single(links) => {
+                if let Ok(link) = links.here() {
+                    link.identities.remember(bytes, identity);
+                }
+            }
+            Route::Cluster(cluster) => cluster.identities.remember(bytes, identity),
+        }
+    }
+
+    /// A command for the slot of this key, in which its other keys must stand as well.
+    pub(super) fn command(&self, key: &str, command: Cmd) -> Command {
+        let slot = match self {
+            Route::Single(_) => 0,
+            Route::Cluster(_) => slot_of(key.as_bytes()),
+        };
+        Command { slot, command }
+    }
+
+    /// Items that one command can be about: those whose keys stand in one slot.
+    pub(super) fn groups<T>(
+        &self,
+        items: impl IntoIterator<Item = T>,
+        key: impl Fn(&T) -> String,
+    ) -> Vec<Vec<T>> {
+        let items = items.into_iter();
+        match self {
+            Route::Single(_) => {
+                Some(items.collect::<Vec<_>>()).into_iter().filter(|all| !all.is_empty()).collect()
+            }
+            Route::Cluster(_) => {
+                let mut by_slot: HashMap<u16, Vec<T>> = HashMap::new();
+                for item in items {
+                    by_slot.entry(slot_of(key(&item).as_bytes())).or_default().push(item);
+                }
+                by_slot.into_values().collect()
+            }
+        }
+    }
+
+    /// Sends commands in one round trip: a reply or an error for each. Errors of the servers are
+    /// replies.
+    pub(super) async fn send(
+        &self,
+        commands: Vec<Command>,
+        deadline: Deadline,
+    ) -> Vec<Result<Value, Error>> {
+        let number = commands.len();
+        if number == 0 {
+            return Vec::new();
+        }
+        let sent = match self {
+            Route::Cluster(cluster) => return cluster.send(&commands, deadline).await,
+            Route::Single(links) => {
+                let mut pipeline = Pipeline::with_capacity(number);
+                for command in commands {
+                    pipeline.add_command(command.command);
+                }
+                match links.here() {
+                    Ok(link) => link.send(&pipeline, number, deadline).await,
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        match sent {
+            Ok(replies) if replies.len() == number => replies.into_iter().map(Ok).collect(),
+            Ok(_) => vec![Err(nonsense("another number of replies than commands")); number],
+            Err(error) => vec![Err(error); number],
+        }
+    }
+
+    pub(super) async fn one(&self, command: Command, deadline: Deadline) -> Result<Value, Error> {
+        let mut replies = self.send(vec![command], deadline).await;
+        replies.pop().unwrap_or_else(|| Err(nonsense("no reply")))
+    }
+}

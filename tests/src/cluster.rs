@@ -1,0 +1,262 @@
+//! A cluster: three masters, each with a replica.
+
+use std::collections::HashSet;
+
+use crate::RedisServer;
+use crate::resp::Reply;
+use crate::wait::wait_until;
+
+const MASTERS: usize = 3;
+const SLOTS: usize = 16_384;
+
+const BASE: [[&str; 2]; 5] = [
+    ["--cluster-enabled", "yes"],
+    ["--cluster-node-timeout", "1000"],
+    // A replica takes over however long ago it last heard of its master.
+    ["--cluster-replica-validity-factor", "0"],
+    ["--cluster-allow-replica-migration", "no"],
+    ["--repl-diskless-sync-delay", "0"],
+];
+
+/// A real cluster of six nodes, which replaces a master that is away for a second. Nodes keep
+/// their index; which of them are masters changes.
+#[derive(Debug)]
+pub struct Cluster {
+    /// At the start, three masters and then the replica of each.
+    pub nodes: Vec<RedisServer>,
+}
+
+impl Cluster {
+    /// Starts six nodes, joins them, and waits until all of them agree.
+    ///
+    /// # Panics
+    ///
+    /// When they don't within 10 seconds.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// [`Self::start`] with more arguments for each node.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_with(args: &[&str]) -> Self {
+        let args = [&BASE.concat(), args].concat();
+        let begin = |_| RedisServer::begin(None, Some("--cluster-port"), &args);
+        let cluster = Self { nodes: (0..2 * MASTERS).map(begin).collect() };
+        cluster.join();
+        cluster
+    }
+
+    fn join(&self) {
+        for (index, node) in self.nodes.iter().enumerate() {
+            node.cli(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()]);
+            if index < MASTERS {
+                let first = index * SLOTS / MASTERS;
+                let last = (index + 1) * SLOTS / MASTERS - 1;
+                node.cli(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
+            }
+        }
+        (1..self.nodes.len()).for_each(|index| self.meet(index));
+        self.wait("all nodes to be known everywhere", |node| {
+            let known = node.cli(&["CLUSTER", "NODES"]);
+            known.lines().count() == 2 * MASTERS && !known.contains("handshake")
+        });
+        for (index, replica) in self.nodes[MASTERS..].iter().enumerate() {
+            replica.cli(&["CLUSTER", "REPLICATE", &self.id(index)]);
+        }
+        for replica in &self.nodes[MASTERS..] {
+            wait_until("a replica to follow its master", || {
+                replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
+            });
+        }
+        self.wait_until_whole();
+    }
+
+    /// Waits until each node knows of three masters with a replica each, and works.
+    ///
+    /// # Panics
+    ///
+    /// When one doesn't within 10 seconds.
+    pub fn wait_until_whole(&self) {
+        self.wait("each master to have a replica", |node| {
+            let has_two = |range: &Reply| matches!(range, Reply::Array(Some(of)) if of.len() == 4);
+            let slots = node.command(&[b"CLUSTER", b"SLOTS"]);
+            let is_whole =
+                matches!(slots, Reply::Array(Some(ranges)) if ranges.iter().all(has_two));
+            is_whole && node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+        });
+    }
+
+    fn wait(&self, what: &str, mut holds: impl FnMut(&RedisServer) -> bool) {
+        for node in self.nodes.iter().filter(|node| node.is_running()) {
+            wait_until(what, || holds(node));
+        }
+    }
+
+    /// `redis://127.0.0.1:PORT/` of each node.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        self.nodes.iter().map(RedisServer::url).collect()
+    }
+
+    /// The slot of a key.
+    #[must_use]
+    pub fn slot(&self, key: &str) -> u16 {
+        let node = self.nodes.iter().find(|node| node.is_running()).expect("a node that runs");
+        node.cli(&["CLUSTER", "KEYSLOT", key]).parse().expect("a slot")
+    }
+
+    /// The index of the master that has a slot, as `seen_by` sees it.
+    ///
+    /// # Panics
+    ///
+    /// When nobody has it.
+    #[must_use]
+    pub fn owner(&self, slot: u16, seen_by: usize) -> usize {
+        let Reply::Array(Some(ranges)) = self.nodes[seen_by].command(&[b"CLUSTER", b"SLOTS"])
+        else {
+            panic!("CLUSTER SLOTS gives a list");
+        };
+        let port = ranges.iter().find_map(|range| match range {
+            Reply::Array(Some(range)) => match range.as_slice() {
+                [Reply::Int(first), Reply::Int(last), Reply::Array(Some(master)), ..]
+                    if (*first..=*last).contains(&i64::from(slot)) =>
+                {
+                    match master.as_slice() {
+                        [_, Reply::Int(port), ..] => u16::try_from(*port).ok(),
+                        _ => None,
+                    }
+                }
+                _ => None,
+            },
+            _ => None,
+        });
+        let is_it = |node: &RedisServer| Some(node.port()) == port;
+        self.nodes.iter().position(is_it).expect("an owner among the nodes")
+    }
+
+    /// Where each key lives, as `seen_by` sees it.
+    #[must_use]
+    pub fn owners(&self, keys: &[&str], seen_by: usize) -> HashSet<usize> {
+        keys.iter().map(|key| self.owner(self.slot(key), seen_by)).collect()
+    }
+
+    /// Moves a slot from the master that has it to another, with all of its keys, as an operator
+    /// would, and waits until all nodes know. `between` runs while the slot is on its way: after
+    /// the first half of the keys.
+    ///
+    /// # Panics
+    ///
+    /// When a step is refused.
+    pub fn move_slot(&self, slot: u16, to: usize, between: impl FnOnce()) {
+        let from = self.owner(slot, to);
+        assert_ne!(from, to, "the slot is there already");
+        let (source, target) = (&self.nodes[from], &self.nodes[to]);
+        let number = slot.to_string();
+        target.cli(&["CLUSTER", "SETSLOT", &number, "IMPORTING", &self.id(from)]);
+        source.cli(&["CLUSTER", "SETSLOT", &number, "MIGRATING", &self.id(to)]);
+        let keys = self.keys_in(source, slot);
+        let (first, second) = keys.split_at(keys.len().div_ceil(2));
+        let send = |keys: &[Vec<u8>]| {
+            for key in keys {
+                let port = target.port().to_string();
+                let step = source.command(&[
+                    b"MIGRATE",
+                    b"127.0.0.1",
+                    port.as_bytes(),
+                    key,
+                    b"0",
+                    b"5000",
+                ]);
+                assert!(matches!(step, Reply::Simple(_)), "MIGRATE: {step:?}");
+            }
+        };
+        send(first);
+        between();
+        send(second);
+        // What was written meanwhile.
+        loop {
+            let rest = self.keys_in(source, slot);
+            if rest.is_empty() {
+                break;
+            }
+            send(&rest);
+        }
+        for node in [target, source] {
+            node.cli(&["CLUSTER", "SETSLOT", &number, "NODE", &self.id(to)]);
+        }
+        for seen_by in (0..self.nodes.len()).filter(|index| self.nodes[*index].is_running()) {
+            wait_until("the move to be known", || self.owner(slot, seen_by) == to);
+        }
+    }
+
+    /// One more master, without slots, that all others know. Its index is the last one.
+    ///
+    /// # Panics
+    ///
+    /// When they don't within 10 seconds.
+    pub fn add_master(&mut self) -> usize {
+        self.nodes.push(RedisServer::begin(None, Some("--cluster-port"), &BASE.concat()));
+        let index = self.nodes.len() - 1;
+        self.meet(index);
+        let number = self.nodes.len();
+        self.wait("the new node to be known everywhere", |node| {
+            let known = node.cli(&["CLUSTER", "NODES"]);
+            known.lines().count() == number && !known.contains("handshake")
+        });
+        index
+    }
+
+    fn meet(&self, index: usize) {
+        let node = &self.nodes[index];
+        let (port, bus) = (node.port().to_string(), node.second_port().to_string());
+        self.nodes[0].cli(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
+    }
+
+    fn keys_in(&self, node: &RedisServer, slot: u16) -> Vec<Vec<u8>> {
+        let slot = slot.to_string();
+        let keys = node.command(&[b"CLUSTER", b"GETKEYSINSLOT", slot.as_bytes(), b"1000"]);
+        let Reply::Array(Some(keys)) = keys else { panic!("CLUSTER GETKEYSINSLOT: {keys:?}") };
+        let bytes = |key| match key {
+            Reply::Bulk(Some(bytes)) => bytes,
+            other => panic!("a key: {other:?}"),
+        };
+        keys.into_iter().map(bytes).collect()
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.nodes[index].cli(&["CLUSTER", "MYID"])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_master_that_is_killed_is_replaced_and_slots_move() {
+        let mut cluster = Cluster::start();
+        let slot = cluster.slot("key");
+        let owner = cluster.owner(slot, 0);
+        let other = (owner + 1) % MASTERS;
+        cluster.nodes[owner].set_raw("key", b"1");
+        cluster.move_slot(slot, other, || {
+            let moved = cluster.nodes[owner].command(&[b"GET", b"key"]);
+            assert!(matches!(&moved, Reply::Error(error) if error.starts_with("ASK")), "{moved:?}");
+        });
+        assert_eq!(cluster.nodes[other].get_raw("key").as_deref(), Some(b"1".as_slice()));
+
+        let witness = (other + 1) % MASTERS;
+        wait_until("the move to be known", || cluster.owner(slot, witness) == other);
+        cluster.nodes[other].kill();
+        wait_until("its replica to take over", || cluster.owner(slot, witness) == other + MASTERS);
+        wait_until("the cluster to work again", || {
+            cluster.nodes[witness].cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+        });
+        assert_eq!(cluster.nodes[other + MASTERS].get_raw("key").as_deref(), Some(b"1".as_slice()));
+    }
+}
