@@ -13,26 +13,32 @@ const PRELUDE: &str = r"
 local time = redis.call('TIME')
 local now = string.format('%s%06d%s', time[1], time[2], ARGV[2])
 if #now < 19 then now = '1' .. string.rep('0', 18 - #now) .. now end
+local function is_version(text)
+    return type(text) == 'string' and #text == 19 and not string.find(text, '%D')
+        and text >= '1000000000000000000' and text <= '9223372036854775807'
+end
 local function version_at(key)
     local text = redis.pcall('GET', key)
-    if type(text) == 'string' and #text == 19 and not string.find(text, '%D')
-        and text >= '1000000000000000000' and text <= '9223372036854775807' then
-        return text
-    end
+    if is_version(text) then return text end
 end
 local versions = {}
 ";
 
-/// max(current + 1, now). `INCR` adds without Lua's rounding; where it cannot (the largest
-/// number of all), `now` is at least another number.
+/// max(current + 1, now). Nearly always that is `now`: so it is written at once, which tells what
+/// was there, and put right where that was not older. `INCR` adds without Lua's rounding; where it
+/// cannot (the largest number of all), `now` is at least another number.
 const BUMP_EACH: &str = r"
+local write, lifetime = redis.pcall, ARGV[1]
 for i, key in ipairs(KEYS) do
-    local current = version_at(key)
     local version = now
-    if current and current >= now and type(redis.pcall('INCR', key)) == 'number' then
-        version = redis.call('GET', key)
+    local before = write('SET', key, now, 'PX', lifetime, 'GET')
+    if type(before) == 'table' then
+        redis.call('SET', key, now, 'PX', lifetime)
+    elseif before and before >= now and is_version(before) then
+        redis.call('SET', key, before)
+        if type(redis.pcall('INCR', key)) == 'number' then version = redis.call('GET', key) end
+        redis.call('SET', key, version, 'PX', lifetime)
     end
-    redis.call('SET', key, version, 'PX', ARGV[1])
     versions[i] = version
 end
 return versions
