@@ -1,11 +1,12 @@
 //! A cache: a store, its settings, and what happens when the store fails.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use crate::codec::Format;
+use crate::condition::Condition;
 use crate::config::{SHORTEST_TIMEOUT, Settings};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
@@ -21,6 +22,7 @@ use crate::version::{Bumped, Version};
 
 pub(crate) mod bump;
 mod many;
+mod report;
 
 /// A cache, installed or built by hand. Cloning it is cheap; clones are one cache.
 #[derive(Clone)]
@@ -32,7 +34,7 @@ struct Shared {
     name: String,
     settings: Settings,
     store: AnyStore,
-    queue: BumpQueue,
+    queue: Arc<BumpQueue>,
     near: Option<NearTier>,
     flights: Arc<Flights>,
     counters: Counters,
@@ -41,46 +43,15 @@ struct Shared {
     bumps: Condition,
     /// Bumps that are repeated later.
     repeated: AtomicUsize,
+    /// What the store refused last.
+    last_error: Mutex<Option<Error>>,
+    since: SystemTime,
 }
 
 /// How long a tag must be kept to outlive an entry, and the run that makes it.
 pub(crate) fn outliving(timeout: Duration) -> Duration {
     const LONGEST_RUN: Duration = Duration::from_secs(3_600);
     timeout.saturating_mul(2).max(LONGEST_RUN)
-}
-
-/// Whether one kind of operation works, so that only changes are logged.
-#[derive(Debug, Default)]
-struct Condition {
-    is_failing: AtomicBool,
-    /// The failure was logged, so its end will be.
-    is_told: AtomicBool,
-    last_told: Mutex<Option<Instant>>,
-}
-
-impl Condition {
-    /// Does it begin to fail, and was that not said just now? One that fails for some calls
-    /// and works for others would fill the log.
-    fn begins_to_fail(&self) -> bool {
-        const QUIET: Duration = Duration::from_secs(10);
-        if self.is_failing.swap(true, Ordering::Relaxed) {
-            return false;
-        }
-        let mut last_told = self.last_told.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = last_told.is_none_or(|last| last.elapsed() > QUIET);
-        if is_news {
-            *last_told = Some(Instant::now());
-            self.is_told.store(true, Ordering::Relaxed);
-        }
-        is_news
-    }
-
-    /// Does it work again, after a failure that was logged?
-    fn ends_to_fail(&self) -> bool {
-        self.is_failing.load(Ordering::Relaxed)
-            && self.is_failing.swap(false, Ordering::Relaxed)
-            && self.is_told.swap(false, Ordering::Relaxed)
-    }
 }
 
 /// What the store may still add to one call.
@@ -92,10 +63,14 @@ pub(crate) struct Budget {
 }
 
 impl Cache {
-    pub(crate) fn new(name: String, settings: Settings, store: AnyStore) -> Self {
+    pub(crate) fn new(
+        name: String,
+        settings: Settings,
+        store: AnyStore,
+        queue: Arc<BumpQueue>,
+    ) -> Self {
         /// Calls of different keys seldom meet.
         const FLIGHT_SHARDS: usize = 32;
-        let queue = BumpQueue::new(settings.max_queued_bumps);
         let near = settings.near.map(|near| NearTier::new(near.max_bytes));
         let flights = Arc::new(Flights::new(FLIGHT_SHARDS, settings.max_flight_waiters));
         Cache {
@@ -111,6 +86,8 @@ impl Cache {
                 writes: Condition::default(),
                 bumps: Condition::default(),
                 repeated: AtomicUsize::new(0),
+                last_error: Mutex::default(),
+                since: SystemTime::now(),
             }),
         }
     }
@@ -274,6 +251,10 @@ impl Cache {
             budget.spend(deadline);
         }
         self.judge(&self.shared.reads, "reading", &answer);
+        // A new connection may have found out meanwhile that a bump is lost.
+        if self.shared.queue.len() > 0 {
+            self.check_queue(identity)?;
+        }
         answer
     }
 
@@ -325,7 +306,7 @@ impl Cache {
         match answer {
             Ok(_) => {
                 if condition.ends_to_fail() {
-                    notice!("cache `{name}`: {doing} works again");
+                    notice!({ cache = name } "cache `{name}`: {doing} works again");
                 }
             }
             // No fault of the store.
@@ -333,9 +314,13 @@ impl Cache {
             Err(error) => {
                 self.shared.counters.faults.add();
                 // The connection has said itself that it is away, and says when it is back.
-                if error.kind() != ErrorKind::Unreachable && condition.begins_to_fail() {
-                    warning!("cache `{name}`: {doing} fails: {error}");
+                if error.kind() == ErrorKind::Unreachable {
+                    return;
                 }
+                if condition.begins_to_fail() {
+                    warning!({ cache = name } "cache `{name}`: {doing} fails: {error}");
+                }
+                self.keep_error(error);
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::version::Bumped;
 
 mod held;
 
-use held::{Held, Overflow};
+use held::Held;
 
 tokio::task_local! {
     static SCOPE: CommitScope;
@@ -173,7 +173,7 @@ impl CommitScope {
                 overflows.extend(caches.iter().filter_map(|cache| held.add(cache, tags)));
             }
         }
-        overflows.iter().for_each(Overflow::log);
+        overflows.iter().for_each(|overflow| overflow.log("a commit"));
         is_held
     }
 

@@ -1,5 +1,6 @@
 //! Configuration: what a cache is made of. Setters never fail; building does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::Cache;
@@ -8,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::fragmented_keys::FragmentedKeys;
 use crate::global;
 use crate::near::Near;
+use crate::queue::BumpQueue;
 use crate::store::AnyStore;
 use crate::store::memory::MemoryStore;
 
@@ -253,6 +255,7 @@ impl Config {
 
     pub(crate) fn build_as(self, name: String) -> Result<Cache, Error> {
         self.check()?;
+        let queue = Arc::new(BumpQueue::new(self.settings.max_queued_bumps));
         let store = match &self.location {
             Location::Memory => {
                 let has_near = self.settings.near.is_some();
@@ -260,7 +263,8 @@ impl Config {
             }
             #[cfg(feature = "redis")]
             Location::Redis(servers) => {
-                let store = crate::store::redis::RedisStore::open(servers, &self.settings)?;
+                let store =
+                    crate::store::redis::RedisStore::open(servers, &self.settings, queue.clone())?;
                 store.connect();
                 AnyStore::Redis(store)
             }
@@ -272,7 +276,7 @@ impl Config {
                 ));
             }
         };
-        Ok(Cache::new(name, self.settings, store))
+        Ok(Cache::new(name, self.settings, store, queue))
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -10,6 +10,7 @@ use crate::cache::Cache;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::log::warning;
+use crate::queue::BumpQueue;
 use crate::store::AnyStore;
 use crate::store::memory::MemoryStore;
 
@@ -24,7 +25,9 @@ static EMBEDDED: LazyLock<ArcSwap<Cache>> = LazyLock::new(|| ArcSwap::from_point
 
 fn new_embedded() -> Cache {
     let settings = Config::memory().settings;
-    Cache::new("embedded".to_owned(), settings, AnyStore::Memory(MemoryStore::new(64 << 20, false)))
+    let queue = Arc::new(BumpQueue::new(settings.max_queued_bumps));
+    let store = AnyStore::Memory(MemoryStore::new(64 << 20, false));
+    Cache::new("embedded".to_owned(), settings, store, queue)
 }
 
 tokio::task_local! {

@@ -13,6 +13,7 @@ mod cache;
 mod call;
 mod codec;
 mod commit;
+mod condition;
 mod config;
 mod encode;
 mod entry;
@@ -21,9 +22,12 @@ mod error;
 mod flight;
 mod fragmented_keys;
 mod global;
+mod health;
 mod key;
 mod key_ring;
 mod log;
+#[cfg(feature = "metrics")]
+mod metric;
 mod model;
 mod near;
 mod outcome;
@@ -58,7 +62,10 @@ pub use entry::Entry;
 pub use error::{Error, ErrorKind};
 pub use fragmented_keys::FragmentedKeys;
 pub use global::{cache, cache_named, reset_for_tests, with_cache};
+pub use health::{Breaker, Health};
 pub use key_ring::{KeyRing, RingTag};
+#[cfg(feature = "metrics")]
+pub use metric::publish_metrics;
 pub use model::{
     Bumping, Change, KeyedBy, ModelInfo, Muted, TaggedModel, is_muted, is_registered, models, mute,
     register,

@@ -1,12 +1,15 @@
 //! Bumps that the store did not confirm: kept, bounded, and retried until it has them (I6).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::log::warning;
-use crate::tag::{Kind, Tag};
+use crate::tag::Tag;
+
+mod bound;
+
+pub(crate) use bound::{Overflow, fold};
 
 #[derive(Debug)]
 pub(crate) struct BumpQueue {
@@ -30,7 +33,7 @@ struct Job {
 struct Waiting {
     /// Each tag with the turn in which it was last added: a retry that was under way when
     /// its tag was added again does not settle it.
-    turns: HashMap<Tag, u64>,
+    turns: BTreeMap<Tag, u64>,
     turn: u64,
 }
 
@@ -48,32 +51,15 @@ impl BumpQueue {
     }
 
     pub(crate) fn add(&self, tags: &[Tag]) {
-        let mut are_others_lost = false;
         let mut waiting = self.lock();
         waiting.turn += 1;
         let turn = waiting.turn;
         waiting.turns.extend(tags.iter().map(|tag| (tag.clone(), turn)));
-        let is_full = waiting.turns.len() > self.capacity;
-        if is_full {
-            // One bump of the whole cache says nothing to others, so theirs are kept for as
-            // long as they have room.
-            waiting.turns.retain(|tag, _| tag.kind() != Kind::Own);
-            are_others_lost = waiting.turns.len() >= self.capacity;
-            if are_others_lost {
-                waiting.turns.clear();
-            }
-            waiting.turns.insert(Tag::root(), turn);
-        }
+        let overflow = fold(&mut waiting.turns, self.capacity, |_| turn);
         self.len.store(waiting.turns.len(), Ordering::Release);
         drop(waiting);
-        if is_full {
-            warning!(
-                "more than {} bumps wait for the store: they become one bump of the whole cache",
-                self.capacity
-            );
-        }
-        if are_others_lost {
-            warning!("more than {} bumps for others wait: theirs are lost", self.capacity);
+        if let Some(overflow) = overflow {
+            overflow.log("the store");
         }
     }
 

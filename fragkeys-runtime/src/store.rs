@@ -1,11 +1,12 @@
 //! Where entries and versions are kept: bytes and numbers, nothing of functions.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
 use crate::error::Error;
+use crate::health::Reach;
 use crate::key::{Identity, Place};
 use crate::near::Ledger;
 use crate::tag::Tag;
@@ -152,6 +153,24 @@ impl AnyStore {
     /// Is it in this process, so that what the near tier keeps need not be stored as well?
     pub(crate) fn is_near(&self) -> bool {
         matches!(self, AnyStore::Memory(_))
+    }
+
+    /// How it can be reached; the embedded one is at hand `since` it was built.
+    pub(crate) fn reach(&self, since: SystemTime) -> Reach {
+        match self {
+            AnyStore::Memory(_) => Reach::at_hand(since),
+            #[cfg(feature = "redis")]
+            AnyStore::Redis(store) => store.reach(since),
+        }
+    }
+
+    /// Why it could not be reached the last time.
+    pub(crate) fn last_error(&self) -> Option<Error> {
+        match self {
+            AnyStore::Memory(_) => None,
+            #[cfg(feature = "redis")]
+            AnyStore::Redis(store) => store.last_error(),
+        }
     }
 
     /// Bumps without waiting, where that can be done; `false` where it cannot.

@@ -1,6 +1,7 @@
 //! Longer than an item's documentation: one subject a page.
 //!
 //! - [`transactions`]: bumps and commits, with recipes for sqlx and Diesel.
+//! - [`faults`]: what happens on each fault of the store, and how to watch it.
 //! - [`redis`]: one server, TLS, sentinels, a cluster; what happens while a part of it is away.
 //! - [`from_redis`]: from keys and `DEL`s written by hand, in phases that ship one by one.
 //! - [`from_cached`]: from the attributes of the `cached` crate.
@@ -10,6 +11,8 @@
 #[doc = include_str!("../docs/transactions.md")]
 pub mod transactions {}
 
+#[doc = include_str!("../docs/faults.md")]
+pub mod faults {}
 #[doc = include_str!("../docs/redis.md")]
 pub mod redis {}
 

@@ -110,12 +110,15 @@ pub use fragkeys_runtime::Json;
 pub use fragkeys_runtime::MessagePack;
 #[cfg(feature = "tls")]
 pub use fragkeys_runtime::Tls;
+#[cfg(feature = "metrics")]
+pub use fragkeys_runtime::publish_metrics;
 pub use fragkeys_runtime::{
-    BatchMap, Bincode, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError, CommitScope,
-    Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, KeyRing, KeyedBy, ModelInfo, Muted,
-    Near, NearStats, OnCommit, Outcome, RingTag, Stats, Tag, TaggedModel, Version, bypass, cache,
-    cache_named, commit_follows, committing, evict, is_muted, is_registered, key_of, models, mute,
-    observe, on_commit, peek, refresh, register, reset_for_tests, with_cache,
+    BatchMap, Bincode, Breaker, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError,
+    CommitScope, Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, Health, KeyRing,
+    KeyedBy, ModelInfo, Muted, Near, NearStats, OnCommit, Outcome, RingTag, Stats, Tag,
+    TaggedModel, Version, bypass, cache, cache_named, commit_follows, committing, evict, is_muted,
+    is_registered, key_of, models, mute, observe, on_commit, peek, refresh, register,
+    reset_for_tests, with_cache,
 };
 
 #[doc(hidden)]

@@ -30,6 +30,7 @@ pub mod redis_server;
 pub mod resp;
 mod rng;
 pub mod sentinel;
+pub mod soak;
 pub mod wait;
 mod watchdog;
 

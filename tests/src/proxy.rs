@@ -53,10 +53,10 @@ impl Proxy {
     /// while nothing does, connections are accepted and closed.
     #[must_use]
     pub fn to(port: u16) -> Self {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::to(port));
         let acceptor = Acceptor::start({
             let shared = Arc::clone(&shared);
-            move |client: TcpStream| pump::serve(client, port, &shared)
+            move |client: TcpStream| pump::serve(client, &shared)
         });
         Self { acceptor, shared }
     }
@@ -106,6 +106,18 @@ impl Proxy {
     /// Closes the connections there are. New ones are accepted; the mode stays.
     pub fn cut(&self) {
         self.shared.cut_all();
+    }
+
+    /// Closes the connections there are towards the clients alone: what they
+    /// send still reaches the server, and they get the end of the stream.
+    pub fn half_close(&self) {
+        self.shared.half_close_all();
+    }
+
+    /// Leads new connections to another port, as a name does after a failover.
+    /// Those there are stay where they are.
+    pub fn lead_to(&self, port: u16) {
+        self.shared.lead_to(port);
     }
 
     /// Closes the connections there are, and new ones at once.

@@ -33,7 +33,18 @@ impl Cache {
             }
             Err(error) => Err(error),
         };
-        each(answer, refused)
+        let mut answers = each(answer, refused);
+        if self.shared.queue.len() > 0 {
+            // As for one: a new connection may have found out that a bump is lost.
+            for (identity, answer) in identities.iter().zip(&mut answers) {
+                if answer.is_ok()
+                    && let Err(error) = self.check_queue(identity)
+                {
+                    *answer = Err(error);
+                }
+            }
+        }
+        answers
     }
 
     /// As [`put`](Self::put), for several.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cache::Cache;
 use crate::cache::bump::Bump;
-use crate::log::warning;
+use crate::queue::{Overflow, fold};
 use crate::tag::{Kind, Tag};
 
 /// The bumps of one scope.
@@ -50,7 +50,10 @@ impl Held {
             let held = batch.tags.entry(tag.clone());
             held.or_insert(HeldTag { is_certain, is_asked: true }).is_asked = true;
         }
-        batch.fold(cache.max_queued_bumps())
+        fold(&mut batch.tags, cache.max_queued_bumps(), |tags| HeldTag {
+            is_certain: tags.values().any(|held| held.is_certain),
+            is_asked: true,
+        })
     }
 
     pub(super) fn holds_any(&self, cache: &Cache, tags: &[Tag]) -> bool {
@@ -134,41 +137,5 @@ impl Due {
             bumps.iter().for_each(Bump::repeat_later);
         }
         bumps
-    }
-}
-
-/// More was held than there is room for.
-pub(super) struct Overflow {
-    bound: usize,
-    are_others_lost: bool,
-}
-
-impl Batch {
-    /// Past the bound that failed bumps have too, it is one bump of the whole cache (I7). That
-    /// says nothing to others, so theirs are kept for as long as they have room.
-    fn fold(&mut self, bound: usize) -> Option<Overflow> {
-        if self.tags.len() <= bound {
-            return None;
-        }
-        let is_certain = self.tags.values().any(|held| held.is_certain);
-        self.tags.retain(|tag, _| tag.kind() != Kind::Own);
-        let are_others_lost = self.tags.len() >= bound;
-        if are_others_lost {
-            self.tags.clear();
-        }
-        self.tags.insert(Tag::root(), HeldTag { is_certain, is_asked: true });
-        Some(Overflow { bound, are_others_lost })
-    }
-}
-
-impl Overflow {
-    pub(super) fn log(&self) {
-        let bound = self.bound;
-        warning!(
-            "more than {bound} bumps wait for a commit: they become one bump of the whole cache"
-        );
-        if self.are_others_lost {
-            warning!("more than {bound} bumps for others wait for a commit: theirs are lost");
-        }
     }
 }

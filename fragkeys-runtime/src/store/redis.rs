@@ -7,24 +7,28 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use redis::{Value, cmd};
 
 use self::link::Failure;
 pub(crate) use self::look::Ready;
+use self::recent::Recent;
 use self::reply::{nonsense, read_entry, refusal};
 use self::route::Route;
 use super::memory::{Weight, sized_cache};
 use super::{Deadline, Each, Found, Put, Store};
 use crate::cache::outliving;
-use crate::config::{Servers, Settings};
+use crate::config::{Layout, Servers, Settings};
 use crate::error::{Error, ErrorKind};
+use crate::health::Reach;
 use crate::key::{Identity, Place, version_key};
 use crate::near::Ledger;
+use crate::queue::BumpQueue;
 use crate::tag::{Kind, Tag};
 use crate::version::Version;
 
+mod bump;
 mod cell;
 mod cluster;
 mod job;
@@ -33,6 +37,7 @@ mod look;
 mod node;
 mod put_many;
 mod read;
+mod recent;
 mod reply;
 mod route;
 mod script;
@@ -48,6 +53,7 @@ const TAGS_PER_RUN: usize = 10_000;
 
 pub(crate) struct RedisStore {
     route: Route,
+    recent: Arc<Recent>,
     prefix: String,
     /// How long a tag is kept after a bump, or a store with it.
     tag_lifetime: Duration,
@@ -66,10 +72,18 @@ struct Guess {
 }
 
 impl RedisStore {
-    pub(crate) fn open(servers: &Servers, settings: &Settings) -> Result<Self, Error> {
+    /// Bumps that turn out to be lost, and cannot be made up for at once, go to the queue.
+    pub(crate) fn open(
+        servers: &Servers,
+        settings: &Settings,
+        queue: Arc<BumpQueue>,
+    ) -> Result<Self, Error> {
+        let is_cluster = matches!(servers.layout, Layout::Cluster(_));
+        let recent = Arc::new(Recent::new(settings, queue, is_cluster));
         let ledger = settings.near.map(|near| Arc::new(Ledger::new(near.max_staleness)));
         Ok(RedisStore {
-            route: Route::open(servers, settings, ledger.as_ref())?,
+            route: Route::open(servers, settings, recent.clone(), ledger.as_ref())?,
+            recent,
             prefix: settings.prefix.clone(),
             tag_lifetime: settings.tag_lifetime,
             guesses: sized_cache(GUESS_BYTES, Weight),
@@ -96,6 +110,14 @@ impl RedisStore {
 
     pub(crate) fn remember_identity(&self, bytes: &[u8], identity: &Arc<Identity>) {
         self.route.remember(bytes, identity);
+    }
+
+    pub(crate) fn reach(&self, since: SystemTime) -> Reach {
+        self.route.reach(since)
+    }
+
+    pub(crate) fn last_error(&self) -> Option<Error> {
+        self.route.last_error()
     }
 
     fn guess(&self, tags: &[Tag]) -> Option<Vec<Version>> {
@@ -193,7 +215,7 @@ impl Store for RedisStore {
     async fn bump(&self, tags: &[Tag], patience: Duration) -> Vec<Result<Version, Error>> {
         let mut versions = Vec::with_capacity(tags.len());
         for tags in tags.chunks(TAGS_PER_RUN) {
-            versions.extend(self.bump_some(tags, Deadline::after(patience)).await);
+            versions.extend(self.bump_lastingly(tags, Deadline::after(patience)).await);
         }
         versions
     }
@@ -245,6 +267,13 @@ fn nobody_wrote(tag: &Tag) -> Error {
          what depends on it is cached once its owner has written one"
     );
     Error::new(ErrorKind::Tag, message)
+}
+
+/// Where a script finds a tag's version; and of the original's, what was last written there.
+fn script_keys(prefix: &str, tag: &Tag) -> impl Iterator<Item = String> {
+    let ours = || format!("{prefix}:t:{}", tag.as_str());
+    let last_written = (tag.kind() == Kind::Original).then(ours);
+    std::iter::once(version_key(prefix, tag)).chain(last_written)
 }
 
 impl fmt::Debug for RedisStore {

@@ -70,6 +70,11 @@ impl Client {
         self.get("/health").body["cache"]["queued_bumps"].as_u64().unwrap()
     }
 
+    /// `HOST:PORT`
+    pub(super) fn host(&self) -> &str {
+        self.address.trim_start_matches("http://")
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.address)
     }

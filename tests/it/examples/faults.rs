@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use fragkeys_tests::{RedisServer, wait_until};
+use fragkeys_tests::soak::{Fault, Soak};
+use fragkeys_tests::{Proxy, RedisServer, wait_until};
 use serde_json::json;
 
 use super::server::{Service, Setup};
@@ -83,4 +84,24 @@ fn wait_for_hit(service: &Service, package: &str, notes: &[&str]) {
 
 fn bypass(notes: &[&str]) -> (String, Vec<String>) {
     ("bypass".to_owned(), notes.iter().map(|&note| note.to_owned()).collect())
+}
+
+/// Under load no request fails and none reads what was written over, whatever Redis does meanwhile. A
+/// short form of the program `fragkeys-soak`.
+#[test]
+fn under_load_no_request_fails() {
+    let mut server = RedisServer::start();
+    let proxy = Proxy::to(server.port());
+    let service = Setup::new(proxy.url()).start_with(Duration::from_millis(250));
+    let each = Duration::from_millis(1_000);
+    let soak = Soak { service: service.host().to_owned(), connections: 16, each };
+    let report = soak.run(&mut server, &proxy, &Fault::ALL);
+    assert_eq!(report.failures, [] as [&str; 0], "{report}");
+    // The load went on, and faults made it slower by what they may: nobody waits for Redis for long.
+    for phase in &report.phases {
+        assert!(phase.requests > 0 && phase.longest < Duration::from_secs(10), "{report}");
+    }
+    let hits = |phase: &fragkeys_tests::soak::Phase| phase.hits;
+    assert!(report.phases.first().map_or(0, hits) > 0, "{report}");
+    assert!(report.phases.last().map_or(0, hits) > 0, "{report}");
 }

@@ -14,8 +14,8 @@ use super::state::{Direction, Shared, Verdict};
 type Piece = (Instant, Vec<u8>);
 
 /// Takes over a connection a client has made.
-pub(super) fn serve(client: TcpStream, port: u16, shared: &Arc<Shared>) {
-    let Some(id) = shared.open(&client) else { return };
+pub(super) fn serve(client: TcpStream, shared: &Arc<Shared>) {
+    let Some((id, port)) = shared.open(&client) else { return };
     let thread = thread::spawn({
         let shared = Arc::clone(shared);
         // Nothing listens there, most likely: the client is to notice.

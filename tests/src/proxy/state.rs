@@ -24,6 +24,8 @@ pub(super) struct Shared {
 
 #[derive(Default)]
 pub(super) struct State {
+    /// Where new connections lead to.
+    port: u16,
     pub(super) accepted: u64,
     pub(super) discarded: u64,
     mode: Mode,
@@ -64,6 +66,23 @@ pub(super) enum Verdict {
 }
 
 impl Shared {
+    pub(super) fn to(port: u16) -> Self {
+        Shared { state: Mutex::new(State { port, ..State::default() }), ..Shared::default() }
+    }
+
+    pub(super) fn lead_to(&self, port: u16) {
+        self.lock().port = port;
+    }
+
+    pub(super) fn half_close_all(&self) {
+        for sockets in self.lock().connections.values() {
+            if let Some(client) = sockets.first() {
+                // Fails when the client has closed it before.
+                let _ = client.shutdown(Shutdown::Write);
+            }
+        }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,9 +132,9 @@ impl Shared {
         }
     }
 
-    /// Enters a connection that a client has made. `None` where it is to be
-    /// closed.
-    pub(super) fn open(&self, client: &TcpStream) -> Option<u64> {
+    /// Enters a connection that a client has made; gives its number and where
+    /// it leads to. `None` where it is to be closed.
+    pub(super) fn open(&self, client: &TcpStream) -> Option<(u64, u16)> {
         let mut state = self.lock();
         state.accepted += 1;
         state.threads.retain(|thread| !thread.is_finished());
@@ -125,7 +144,7 @@ impl Shared {
         let id = state.accepted;
         let client = client.try_clone().ok()?;
         state.connections.insert(id, vec![client]);
-        Some(id)
+        Some((id, state.port))
     }
 
     /// Adds the other side. False if the connection has been closed meanwhile.

@@ -217,3 +217,23 @@ fn drop_closes_everything() {
     drop(proxy);
     assert!(ping(&mut client).is_err());
 }
+
+#[test]
+fn half_closes_towards_the_client_alone() {
+    let (server, proxy, mut client) = setup();
+    proxy.half_close();
+    let error = client.command(&[b"INCR", b"k"]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    wait_until("the request to arrive", || server.get_raw("k").is_some());
+}
+
+#[test]
+fn leads_new_connections_elsewhere() {
+    let (_server, proxy, mut old) = setup();
+    let other = RedisServer::start();
+    proxy.lead_to(other.port());
+    let mut new = RespClient::connect(proxy.port()).unwrap();
+    assert_eq!(new.command(&[b"INCR", b"k"]).unwrap(), Reply::Int(1));
+    assert!(other.get_raw("k").is_some());
+    assert_eq!(ping(&mut old).unwrap(), Reply::Simple("PONG".into()));
+}

@@ -21,7 +21,7 @@ pub(super) struct Cells {
     by_key: Cache<String, Arc<Cell>, Weight, DefaultHashBuilder, Abandon>,
     /// The number of the next question. Counts up to a version in some hundred years.
     next: AtomicU64,
-    /// The connection is gone.
+    /// The connection is gone, or not to be used any more.
     is_over: AtomicBool,
     /// In what they say without being asked.
     pub(super) trust: Arc<Trust>,
@@ -104,7 +104,6 @@ impl Cells {
     /// Applies what Redis pushed. Called by the driver, in order with the replies.
     pub(super) fn apply(&self, push: &PushInfo) {
         if push.kind == PushKind::Disconnection {
-            self.is_over.store(true, Ordering::Release);
             self.trust.end(Loss::Disconnected);
         }
         match (&push.kind, push.data.as_slice()) {
@@ -117,13 +116,18 @@ impl Cells {
                     }
                 }
             }
-            // `nil` after a flush, or nothing that is known; and when the connection is lost.
-            (PushKind::Invalidate | PushKind::Disconnection, _) => self.forget_all(),
+            // When the connection is lost; and `nil` when all keys are gone: after a flush, or
+            // because the data of another server takes their place, whose replica this one has
+            // become. That may lack what was bumped here, so it is looked at anew (I2).
+            (PushKind::Invalidate | PushKind::Disconnection, _) => {
+                self.is_over.store(true, Ordering::Release);
+                self.forget_all();
+            }
             _ => {}
         }
     }
 
-    /// Was the loss of the connection pushed?
+    /// Was the loss of the connection pushed, or of all keys?
     pub(super) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
     }

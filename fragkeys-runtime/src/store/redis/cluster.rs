@@ -14,10 +14,12 @@ use arc_swap::ArcSwapOption;
 use redis::{Pipeline, Value};
 use tokio::time::sleep;
 
+use super::link::Means;
 use super::node::{Node, silent};
 use super::route::Command;
 use crate::config::Servers;
 use crate::error::{Error, ErrorKind};
+use crate::health::Reach;
 use crate::store::Deadline;
 use crate::store::identity::Identities;
 use crate::together::together;
@@ -39,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) struct Cluster {
     seeds: Vec<Node>,
-    operation_timeout: Duration,
+    means: Means,
     /// To name in messages.
     pub(super) address: String,
     map: ArcSwapOption<SlotMap>,
@@ -57,7 +59,7 @@ impl Cluster {
     pub(super) fn open(
         servers: &Servers,
         urls: &[String],
-        operation_timeout: Duration,
+        means: Means,
     ) -> Result<Arc<Self>, Error> {
         let open = |url: &String| Node::open(url, &servers.login, servers.tls.as_ref());
         let seeds: Vec<Node> = urls.iter().map(open).collect::<Result<_, _>>()?;
@@ -79,7 +81,7 @@ impl Cluster {
         let address = seeds.iter().map(Node::address).collect::<Vec<_>>().join(", ");
         Ok(Arc::new(Cluster {
             seeds,
-            operation_timeout,
+            means,
             address,
             map: ArcSwapOption::const_empty(),
             refresh: Refresh::new(),
@@ -195,7 +197,7 @@ impl Cluster {
                 let map = map.as_ref()?;
                 Some(match map.at(&address) {
                     Some(_) => map.clone(),
-                    None => Arc::new(map.with(node.clone(), self.operation_timeout)),
+                    None => Arc::new(map.with(node.clone(), &self.means)),
                 })
             });
             master = self.map.load().as_ref().and_then(|map| map.at(&address).cloned());
@@ -211,10 +213,21 @@ impl Cluster {
             let is_known = map.owner(slot).is_some_and(|owner| owner.address == node.address());
             Some(match is_known {
                 true => map.clone(),
-                false => Arc::new(map.moved(slot, node.clone(), self.operation_timeout)),
+                false => Arc::new(map.moved(slot, node.clone(), &self.means)),
             })
         });
         self.look_around();
+    }
+
+    /// How the masters together are that this process has connected to, if it has to any.
+    pub(super) fn reach(&self) -> Option<Reach> {
+        let map = self.map.load_full()?;
+        map.masters.iter().filter_map(|master| master.links.reach()).reduce(Reach::and)
+    }
+
+    /// Why one of them could not be reached.
+    pub(super) fn last_error(&self) -> Option<Error> {
+        self.map.load_full()?.masters.iter().find_map(|master| master.links.last_error())
     }
 
     fn silent(&self) -> Error {

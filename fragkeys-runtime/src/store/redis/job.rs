@@ -9,7 +9,7 @@ use super::cell::forget_everywhere;
 use super::reply::{is_error, nonsense, read_texts, read_version};
 use super::route::Command;
 use super::script::{BUMP, BUMP_ORIGINAL, SEED, SEED_ORIGINAL, Script};
-use super::{RedisStore, nobody_wrote};
+use super::{RedisStore, nobody_wrote, script_keys};
 use crate::error::Error;
 use crate::store::Deadline;
 use crate::tag::{Kind, Tag};
@@ -82,7 +82,7 @@ impl RedisStore {
 
     fn call(&self, job: &Job<'_>, call: fn(&Script, &[String], Duration) -> Cmd) -> Command {
         let keys: Vec<String> =
-            job.tags.iter().flat_map(|(_, tag)| self.script_keys(tag)).collect();
+            job.tags.iter().flat_map(|(_, tag)| script_keys(&self.prefix, tag)).collect();
         let key = keys.first().map_or("", String::as_str);
         self.route.command(key, call(job.script, &keys, job.lifetime))
     }
@@ -161,13 +161,6 @@ impl RedisStore {
                 .ok_or_else(|| nonsense("something else than a version from a script")),
             _ => Ok(stamp),
         }
-    }
-
-    /// Where a script finds a tag's version; and of the original's, what was last written there.
-    fn script_keys(&self, tag: &Tag) -> impl Iterator<Item = String> {
-        let ours = || format!("{}:t:{}", self.prefix, tag.as_str());
-        let last_written = (tag.kind() == Kind::Original).then(ours);
-        std::iter::once(self.version_key(tag)).chain(last_written)
     }
 }
 

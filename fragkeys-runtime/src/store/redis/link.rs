@@ -1,52 +1,89 @@
 //! Connections: one for each Tokio runtime, kept by a small supervisor.
 //!
 //! A connection's tasks live and die with the runtime that made them, so each runtime
-//! (each worker of actix, each `#[tokio::test]`) has its own. While there is none, calls
-//! fail at once and the supervisor tries again in the background; a call waits only
-//! during the first attempt after a start or a loss, and never past its deadline.
+//! (each worker of actix, each `#[tokio::test]`) has its own. Whether calls wait for it or go
+//! straight to their functions is its breaker's to say.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use redis::{Pipeline, Value};
 use tokio::runtime::{Handle, Id};
-use tokio::sync::{Notify, watch};
-use tokio::time::timeout_at;
+use tokio::sync::Notify;
 
+use super::recent::Recent;
 use super::server::Server;
+use crate::condition::Condition;
 use crate::error::{Error, ErrorKind};
+use crate::health::Reach;
 use crate::near::Ledger;
 use crate::store::Deadline;
 use crate::store::identity::Identities;
 
 mod beat;
+mod breaker;
 mod heartbeat;
 mod live;
 mod supervisor;
 
+use breaker::Breaker;
 pub(super) use live::Live;
 use supervisor::Supervisor;
 
 /// Few, and read at each call.
 type LinkMap = ArcSwap<Vec<(Id, Arc<Link>)>>;
 
+/// What links are made with.
+pub(super) struct Means {
+    pub(super) operation_timeout: Duration,
+    pub(super) recent: Arc<Recent>,
+}
+
 /// The links of one store, by runtime.
 pub(super) struct Links {
+    by_runtime: Arc<LinkMap>,
+    common: Arc<Common>,
+}
+
+/// What all links to one server have in common.
+pub(super) struct Common {
     server: Arc<Server>,
+    recent: Arc<Recent>,
     /// Of the near tier, if there is one.
     ledger: Option<Arc<Ledger>>,
-    by_runtime: Arc<LinkMap>,
+    /// Whether the server can be reached: said once, and not by each link.
+    condition: Condition,
+    last_error: Mutex<Option<Error>>,
 }
 
 impl Links {
     /// With the ledger of the near tier, if what they tell may be believed without asking.
-    pub(super) fn to(server: Server, ledger: Option<Arc<Ledger>>) -> Self {
-        Links { server: Arc::new(server), ledger, by_runtime: Arc::default() }
+    pub(super) fn to(server: Server, recent: Arc<Recent>, ledger: Option<Arc<Ledger>>) -> Self {
+        let common = Common {
+            server: Arc::new(server),
+            recent,
+            ledger,
+            condition: Condition::default(),
+            last_error: Mutex::default(),
+        };
+        Links { by_runtime: Arc::default(), common: Arc::new(common) }
     }
 
     pub(super) fn address(&self) -> &str {
-        &self.server.address
+        &self.common.server.address
+    }
+
+    /// How all links together are, if there are any.
+    pub(super) fn reach(&self) -> Option<Reach> {
+        let links = self.by_runtime.load();
+        links.iter().map(|(_, link)| link.breaker.reach()).reduce(Reach::and)
+    }
+
+    /// Why it could not be reached the last time.
+    pub(super) fn last_error(&self) -> Option<Error> {
+        self.common.lock_last_error().clone()
     }
 
     /// The link of the runtime that polls the caller.
@@ -59,7 +96,7 @@ impl Links {
         if let Some(link) = find(&self.by_runtime.load()) {
             return Ok(link);
         }
-        let fresh = Arc::new(Link::new(self.server.clone()));
+        let fresh = Arc::new(Link::new(self.common.server.clone()));
         self.by_runtime.rcu(|links| match find(links) {
             Some(_) => links.clone(),
             None => Arc::new(links.iter().cloned().chain([(id, fresh.clone())]).collect()),
@@ -70,9 +107,15 @@ impl Links {
         }
         let links = Arc::downgrade(&self.by_runtime);
         // Without the lock: a runtime that is ending drops the task at once, which takes it.
-        let ledger = self.ledger.clone();
-        runtime.spawn(Supervisor { link: link.clone(), links, ledger, runtime: id }.run());
+        let common = self.common.clone();
+        runtime.spawn(Supervisor { link: link.clone(), links, common, runtime: id }.run());
         Ok(link)
+    }
+}
+
+impl Common {
+    fn lock_last_error(&self) -> MutexGuard<'_, Option<Error>> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,42 +141,22 @@ impl Drop for Links {
 /// One runtime's way to the server.
 pub(super) struct Link {
     server: Arc<Server>,
-    state: watch::Sender<State>,
-    /// The connection of `state`, while it is up: found without a lock.
-    current: ArcSwapOption<Live>,
+    breaker: Breaker,
     pub(super) identities: Identities,
     /// Tells the supervisor to look at the connection.
     wake: Arc<Notify>,
     is_closed: AtomicBool,
 }
 
-#[derive(Clone)]
-enum State {
-    /// The first attempt after a start or a loss: worth waiting for.
-    Connecting,
-    Up(Arc<Live>),
-    Down(Error),
-}
-
 impl Link {
     fn new(server: Arc<Server>) -> Self {
         Link {
+            breaker: Breaker::new(server.clone()),
             server,
-            state: watch::Sender::new(State::Connecting),
-            current: ArcSwapOption::const_empty(),
             identities: Identities::new(),
             wake: Arc::default(),
             is_closed: AtomicBool::new(false),
         }
-    }
-
-    fn become_state(&self, state: State) {
-        let live = match &state {
-            State::Up(live) => Some(live.clone()),
-            State::Connecting | State::Down(_) => None,
-        };
-        self.current.store(live);
-        self.state.send_replace(state);
     }
 
     /// Sends commands and returns their replies, errors of the server among them.
@@ -156,36 +179,14 @@ impl Link {
         }
     }
 
-    /// The connection, if it is up.
+    /// The connection, if the breaker is closed.
     pub(super) fn live_now(&self) -> Option<Arc<Live>> {
-        self.current.load_full().filter(|live| !live.is_lost())
+        self.breaker.live_now()
     }
 
     /// The connection, once there is one; an error at once where there won't be soon.
     pub(super) async fn live(&self, deadline: Deadline) -> Result<Arc<Live>, Error> {
-        match self.live_now() {
-            Some(live) => Ok(live),
-            None => Box::pin(self.settled(deadline)).await,
-        }
-    }
-
-    /// Waits for the first attempt after a start or a loss.
-    async fn settled(&self, deadline: Deadline) -> Result<Arc<Live>, Error> {
-        let is_settled = |state: &State| match state {
-            State::Connecting => false,
-            State::Up(live) => !live.is_lost(),
-            State::Down(_) => true,
-        };
-        let mut states = self.state.subscribe();
-        let settled = timeout_at(deadline.until.into(), states.wait_for(is_settled)).await;
-        match settled {
-            Ok(Ok(state)) => match &*state {
-                State::Up(live) => Ok(live.clone()),
-                State::Down(error) => Err(error.clone()),
-                State::Connecting => Err(self.server.silent()),
-            },
-            _ => Err(self.server.silent()),
-        }
+        self.breaker.live(deadline).await
     }
 }
 

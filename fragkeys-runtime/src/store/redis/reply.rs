@@ -73,11 +73,21 @@ pub(super) fn is_error(reply: &Value, kind: ServerErrorKind) -> bool {
 /// The error that a reply of the wrong kind stands for. Only the code of what Redis said
 /// is kept: its text can quote arguments.
 pub(super) fn refusal(reply: Value) -> Error {
-    let Value::ServerError(error) = reply else {
-        return nonsense("a reply of the wrong type");
-    };
-    let hint = hint(error.code());
-    Error::new(ErrorKind::Refused, format!("Redis refused ({}): {hint}", error.code()))
+    match reply {
+        Value::ServerError(error) => refused(error.code()),
+        _ => nonsense("a reply of the wrong type"),
+    }
+}
+
+/// The error that an error of the server with this code stands for.
+pub(super) fn refused(code: &str) -> Error {
+    Error::new(ErrorKind::Refused, format!("Redis refused ({code}): {}", hint(code)))
+}
+
+/// Does the server refuse everything for now? Then calls had better not ask it.
+pub(super) fn is_busy(reply: &Value) -> bool {
+    let Value::ServerError(error) = reply else { return false };
+    matches!(error.code(), "LOADING" | "BUSY" | "MASTERDOWN")
 }
 
 /// What to do about an error of the server.
@@ -86,6 +96,8 @@ pub(super) fn hint(code: &str) -> &'static str {
         "OOM" => "it is out of memory: raise `maxmemory` or set an eviction policy",
         "READONLY" => "it is a read-only replica: connect to the master",
         "LOADING" => "it is still loading its data",
+        "BUSY" => "a script keeps it busy: `SCRIPT KILL` ends one that has written nothing",
+        "MASTERDOWN" => "it is a replica that has lost its master: connect to the master",
         "NOAUTH" | "WRONGPASS" => "it wants other credentials: check user and password",
         "NOPERM" => {
             "the user lacks a permission: fragkeys needs GET, SET, MGET, DEL, INCR, PEXPIRE, TIME, EVAL and EVALSHA on its prefix, and on the keys that `also_bump` names; SELECT for another database than 0"

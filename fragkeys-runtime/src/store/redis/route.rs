@@ -2,17 +2,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use redis::{Cmd, Pipeline, Value};
 
 use super::cluster::{Cluster, slot_of};
-use super::link::{Link, Links};
+use super::link::{Link, Links, Means};
 use super::node::Node;
+use super::recent::Recent;
 use super::reply::nonsense;
 use super::sentinel::Sentinels;
 use super::server::Server;
 use crate::config::{Layout, Servers, Settings};
 use crate::error::Error;
+use crate::health::Reach;
 use crate::key::Identity;
 use crate::log::notice;
 use crate::near::Ledger;
@@ -35,6 +38,7 @@ impl Route {
     pub(super) fn open(
         servers: &Servers,
         settings: &Settings,
+        recent: Arc<Recent>,
         ledger: Option<&Arc<Ledger>>,
     ) -> Result<Self, Error> {
         let timeout = settings.operation_timeout;
@@ -43,7 +47,8 @@ impl Route {
                 if ledger.is_some() {
                     notice!("the near tier stays empty: what a cluster tells is not followed yet");
                 }
-                return Ok(Route::Cluster(Cluster::open(servers, urls, timeout)?));
+                let means = Means { operation_timeout: timeout, recent };
+                return Ok(Route::Cluster(Cluster::open(servers, urls, means)?));
             }
             Layout::Single(url) => {
                 let node = Node::open(url, &servers.login, servers.tls.as_ref())?;
@@ -53,7 +58,24 @@ impl Route {
                 Server::by_sentinels(Sentinels::open(servers, urls, master)?, timeout)
             }
         };
-        Ok(Route::Single(Links::to(server, ledger.cloned())))
+        Ok(Route::Single(Links::to(server, recent, ledger.cloned())))
+    }
+
+    /// How its servers can be reached; untried `since` there is a cache.
+    pub(super) fn reach(&self, since: SystemTime) -> Reach {
+        let reach = match self {
+            Route::Single(links) => links.reach(),
+            Route::Cluster(cluster) => cluster.reach(),
+        };
+        reach.unwrap_or_else(|| Reach::untried(since))
+    }
+
+    /// Why one could not be reached the last time.
+    pub(super) fn last_error(&self) -> Option<Error> {
+        match self {
+            Route::Single(links) => links.last_error(),
+            Route::Cluster(cluster) => cluster.last_error(),
+        }
     }
 
     /// To name in messages.

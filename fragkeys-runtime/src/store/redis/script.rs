@@ -99,12 +99,56 @@ end
 return versions
 ";
 
+/// At least the version that this process was told (behind the two arguments that all scripts have, one
+/// a key), where there is an older one: Redis has forgotten a bump. Not that very version: what was
+/// stored under it and somewhere else may be older than a later bump that is forgotten too. Where
+/// there is none at all, the first read seeds one that is new. Says what it wrote.
+const RENEW_EACH: &str = r"
+for i, key in ipairs(KEYS) do
+    local current = version_at(key)
+    local known = ARGV[i + 2]
+    versions[i] = ''
+    if current and current < known then
+        local version = now
+        if known >= now then
+            redis.call('SET', key, known)
+            if type(redis.pcall('INCR', key)) == 'number' then
+                version = redis.call('GET', key)
+            end
+        end
+        redis.call('SET', key, version, 'PX', ARGV[1])
+        versions[i] = version
+    end
+end
+return versions
+";
+
+/// The same for the original's: its numbers, and ours behind each.
+const RENEW_EACH_OF_ORIGINAL: &str = r"
+for i = 1, #KEYS, 2 do
+    local version = ''
+    if text_at(KEYS[i]) and number_at(KEYS[i]) < tonumber(ARGV[2 + (i + 1) / 2]) then
+        version = next_for(KEYS[i], KEYS[i + 1])
+        local known = tonumber(ARGV[2 + (i + 1) / 2])
+        if tonumber(version) <= known then version = string.format('%.0f', known + 1) end
+        redis.call('SET', KEYS[i], version, 'PX', ARGV[1])
+        redis.call('SET', KEYS[i + 1], version, 'PX', ARGV[1])
+    end
+    versions[#versions + 1] = version
+end
+return versions
+";
+
 pub(super) static BUMP: LazyLock<Script> = LazyLock::new(|| Script::new(PRELUDE, BUMP_EACH));
 pub(super) static SEED: LazyLock<Script> = LazyLock::new(|| Script::new(PRELUDE, SEED_EACH));
 pub(super) static BUMP_ORIGINAL: LazyLock<Script> =
     LazyLock::new(|| Script::new(PRELUDE_OF_ORIGINAL, BUMP_EACH_OF_ORIGINAL));
 pub(super) static SEED_ORIGINAL: LazyLock<Script> =
     LazyLock::new(|| Script::new(PRELUDE_OF_ORIGINAL, SEED_EACH_OF_ORIGINAL));
+
+pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(PRELUDE, RENEW_EACH));
+pub(super) static RENEW_ORIGINAL: LazyLock<Script> =
+    LazyLock::new(|| Script::new(PRELUDE_OF_ORIGINAL, RENEW_EACH_OF_ORIGINAL));
 
 /// A script, its source and its name in Redis.
 pub(super) struct Script {
@@ -121,21 +165,31 @@ impl Script {
 
     /// A call by name; Redis answers NOSCRIPT where it does not know it (any more).
     pub(super) fn call(&self, keys: &[String], lifetime: Duration) -> Cmd {
-        call("EVALSHA", &self.sha, keys, lifetime)
+        call("EVALSHA", &self.sha, keys, lifetime, &[])
     }
 
     /// A call that also teaches Redis the script.
     pub(super) fn call_with_source(&self, keys: &[String], lifetime: Duration) -> Cmd {
-        call("EVAL", &self.source, keys, lifetime)
+        call("EVAL", &self.source, keys, lifetime, &[])
+    }
+
+    /// A call with a version for each tag, for a server that may not know the script.
+    pub(super) fn call_with_versions(
+        &self,
+        keys: &[String],
+        lifetime: Duration,
+        versions: &[u64],
+    ) -> Cmd {
+        call("EVAL", &self.source, keys, lifetime, versions)
     }
 }
 
-fn call(command: &str, script: &str, keys: &[String], lifetime: Duration) -> Cmd {
+fn call(command: &str, script: &str, keys: &[String], lifetime: Duration, versions: &[u64]) -> Cmd {
     // Two clocks may show the same microsecond (a restart, a failover); three random
     // digits keep the versions apart. Redis's own `random` is the same in every run.
     let digits = format!("{:03}", fastrand::u16(..1_000));
     let mut call = cmd(command);
-    call.arg(script).arg(keys.len()).arg(keys).arg(millis(lifetime)).arg(digits);
+    call.arg(script).arg(keys.len()).arg(keys).arg(millis(lifetime)).arg(digits).arg(versions);
     call
 }
 

@@ -9,6 +9,7 @@ use super::cell::Cells;
 use super::node::{Connection, Node};
 use super::sentinel::Sentinels;
 use crate::error::Error;
+use crate::store::Deadline;
 
 /// What a slow but living server is given to connect or to answer, at most and at least. In
 /// between it is as long as calls wait for it.
@@ -55,6 +56,11 @@ impl Server {
                 sentinels.replaced(address, self.patience(LEAST_PATIENCE)).await;
             }
         }
+    }
+
+    /// Has a call waited so long that it says something of the server?
+    pub(super) fn has_had_time(&self, deadline: Deadline) -> bool {
+        deadline.since.elapsed() >= self.operation_timeout / 2
     }
 
     /// How long to wait for it, where nobody waits for us.

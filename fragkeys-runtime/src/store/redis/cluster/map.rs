@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use redis::Value;
 
 use super::slot::SLOTS;
-use crate::store::redis::link::Links;
+use crate::store::redis::link::{Links, Means};
 use crate::store::redis::node::Node;
 use crate::store::redis::server::Server;
 
@@ -26,9 +26,10 @@ const KEPT: Duration = Duration::from_secs(10);
 const MOST_MASTERS: usize = 1_000;
 
 impl Master {
-    pub(super) fn new(node: Node, operation_timeout: Duration) -> Arc<Self> {
+    pub(super) fn new(node: Node, means: &Means) -> Arc<Self> {
         let address = node.address();
-        let links = Links::to(Server::direct(node.clone(), operation_timeout), None);
+        let server = Server::direct(node.clone(), means.operation_timeout);
+        let links = Links::to(server, means.recent.clone(), None);
         Arc::new(Master { node, address, links, asked: Mutex::default() })
     }
 
@@ -67,12 +68,12 @@ impl SlotMap {
         ranges: Vec<Range>,
         through: &Node,
         before: Option<&SlotMap>,
-        operation_timeout: Duration,
+        means: &Means,
     ) -> Self {
         let mut map = SlotMap { owners: vec![NOBODY; SLOTS], masters: Vec::new() };
         for range in ranges {
             let node = through.at(range.host, range.port);
-            let index = map.index_of(node, before, operation_timeout);
+            let index = map.index_of(node, before, means);
             if let Some(owners) = map.owners.get_mut(range.slots) {
                 owners.fill(index);
             }
@@ -95,9 +96,9 @@ impl SlotMap {
     }
 
     /// The same, but for one slot that this node has now.
-    pub(super) fn moved(&self, slot: u16, node: Node, operation_timeout: Duration) -> Self {
+    pub(super) fn moved(&self, slot: u16, node: Node, means: &Means) -> Self {
         let mut map = self.clone();
-        let index = map.index_of(node, None, operation_timeout);
+        let index = map.index_of(node, None, means);
         if let Some(owner) = map.owners.get_mut(usize::from(slot)) {
             *owner = index;
         }
@@ -105,13 +106,13 @@ impl SlotMap {
     }
 
     /// The same, and this node with no slot.
-    pub(super) fn with(&self, node: Node, operation_timeout: Duration) -> Self {
+    pub(super) fn with(&self, node: Node, means: &Means) -> Self {
         let mut map = self.clone();
-        map.index_of(node, None, operation_timeout);
+        map.index_of(node, None, means);
         map
     }
 
-    fn index_of(&mut self, node: Node, before: Option<&SlotMap>, patience: Duration) -> u16 {
+    fn index_of(&mut self, node: Node, before: Option<&SlotMap>, means: &Means) -> u16 {
         let address = node.address();
         let found = self.masters.iter().position(|master| master.address == address);
         if found.is_none() && self.masters.len() >= MOST_MASTERS {
@@ -119,7 +120,7 @@ impl SlotMap {
         }
         let index = found.unwrap_or_else(|| {
             let known = before.and_then(|before| before.at(&address)).cloned();
-            self.masters.push(known.unwrap_or_else(|| Master::new(node, patience)));
+            self.masters.push(known.unwrap_or_else(|| Master::new(node, means)));
             self.masters.len() - 1
         });
         u16::try_from(index).unwrap_or(NOBODY)

@@ -136,7 +136,7 @@ impl Cluster {
                 return Ok(map);
             }
         }
-        let patience = self.operation_timeout.max(LEAST_PATIENCE);
+        let patience = self.means.operation_timeout.max(LEAST_PATIENCE);
         let mut error = None;
         for node in self.seeds.iter().chain(masters.iter().map(|master| &master.node)) {
             let answer = match node.connect_plain(patience).await {
@@ -177,7 +177,7 @@ impl Cluster {
                     Some(ranges) if ranges.is_empty() => refused(format!(
                         "Redis at {address} knows no master: is the cluster set up?"
                     )),
-                    Some(ranges) => Ok(SlotMap::new(ranges, node, before, self.operation_timeout)),
+                    Some(ranges) => Ok(SlotMap::new(ranges, node, before, &self.means)),
                     None => refused(format!("Redis at {address} gave slots that cannot be read")),
                 }
             }

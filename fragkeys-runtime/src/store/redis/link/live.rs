@@ -12,11 +12,12 @@ use tokio::sync::Notify;
 
 use super::Failure;
 use super::beat::Beat;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::near::Loss;
 use crate::store::Deadline;
 use crate::store::redis::cell::Cells;
 use crate::store::redis::node::Connection;
+use crate::store::redis::reply::{is_busy, refusal, refused};
 use crate::store::redis::server::Server;
 
 /// Callers that leave sooner say nothing about the server.
@@ -84,6 +85,10 @@ impl Live {
         let mut connection = self.connection.clone();
         let sent = pin!(connection.send_packed_commands(pipeline, 0, replies));
         let values = self.wait(sent, deadline).await?;
+        // What came after the loss of all keys may be another server's.
+        if self.is_over() {
+            return Err(Failure::Lost(self.server.silent()));
+        }
         self.leave_if_demoted(&values);
         Ok(values)
     }
@@ -117,7 +122,9 @@ impl Live {
                 if !self.beat.is_over() {
                     ready!(beat.as_mut().poll(context));
                 }
-                if self.is_over() || Instant::now() + self.beat.every() > deadline.until {
+                let is_late = Instant::now() + self.beat.every() > deadline.until;
+                // Somebody else has waited in vain: the breaker is open.
+                if is_late || self.is_doubtful() || self.is_over() {
                     return Poll::Ready(None);
                 }
                 beat.set(self.beat.next());
@@ -136,11 +143,7 @@ impl Live {
                 self.lose();
                 Err(Failure::Lost(self.server.unreachable(&error)))
             }
-            Some(Err(error)) => {
-                let code = error.code().unwrap_or("no code");
-                let message = format!("Redis at {} refused ({code})", self.server.address);
-                Err(Failure::Other(Error::new(ErrorKind::Refused, message)))
-            }
+            Some(Err(error)) => Err(Failure::Other(refused(error.code().unwrap_or("no code")))),
             // What is sent in the moment in which the driver ends is never answered, not even
             // by an error.
             None if self.is_over() => {
@@ -153,18 +156,28 @@ impl Live {
 
     fn waited_in_vain(&self, deadline: Deadline) -> Error {
         // What had little time left says little about the server.
-        let is_telling = deadline.since.elapsed() >= self.server.operation_timeout / 2;
+        let is_telling = self.server.has_had_time(deadline);
         let flag = if is_telling { &self.is_doubtful } else { &self.is_questioned };
         flag.store(true, Ordering::Release);
         self.wake.notify_one();
         self.server.silent()
     }
 
-    pub(super) async fn ping(&self) -> Result<(), RedisError> {
+    /// Does the server do what it is asked? Whether this user may ask for it is another matter.
+    pub(super) async fn ping(&self) -> Result<(), Error> {
         let mut connection = self.connection.clone();
         let mut ping = Pipeline::with_capacity(1);
         ping.cmd("PING");
-        connection.send_packed_commands(&ping, 0, 1).await.map(drop)
+        let replies = connection.send_packed_commands(&ping, 0, 1).await;
+        let replies = replies.map_err(|error| {
+            self.lose();
+            self.server.unreachable(&error)
+        })?;
+        replies.into_iter().find(is_busy).map_or(Ok(()), |reply| Err(refusal(reply)))
+    }
+
+    pub(super) fn is_trusted(&self) -> bool {
+        !self.is_over() && !self.is_doubtful()
     }
 
     /// What the server says of tracking on this connection.
@@ -207,11 +220,14 @@ impl Live {
         self.wake.notify_one();
     }
 
-    /// Has its driver ended?
-    fn is_over(&self) -> bool {
+    /// Has its driver ended, or is it of no more use? The supervisor learns of it here.
+    pub(super) fn is_over(&self) -> bool {
+        let is_over =
+            self.beat.is_over() || self.cells.as_ref().is_some_and(|cells| cells.is_over());
+        if is_over && !self.is_lost() {
+            self.lose();
+        }
         self.is_lost()
-            || self.beat.is_over()
-            || self.cells.as_ref().is_some_and(|cells| cells.is_over())
     }
 
     /// A master that became a replica keeps its connections, while its name may lead to the

@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::runtime::Id;
 use tokio::time::{sleep, timeout};
 
-use super::{Link, LinkMap, Live, State, heartbeat};
+use super::{Common, Link, LinkMap, Live, heartbeat};
 use crate::error::{Error, ErrorKind};
+use crate::health::Breaker;
 use crate::log::{notice, warning};
-use crate::near::Ledger;
 use crate::store::redis::server::LEAST_PATIENCE;
 
 /// The least for a server that is only questioned: so long, calls go on using it.
@@ -26,42 +26,29 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Supervisor {
     pub(super) link: Arc<Link>,
     pub(super) links: Weak<LinkMap>,
-    /// Of the near tier, if there is one.
-    pub(super) ledger: Option<Arc<Ledger>>,
+    pub(super) common: Arc<Common>,
     pub(super) runtime: Id,
 }
 
 impl Supervisor {
     pub(super) async fn run(self) {
-        let link = &self.link;
-        let address = &link.server.address;
+        let breaker = &self.link.breaker;
         let mut pause = FIRST_PAUSE;
-        let mut is_known_down = false;
-        while !link.is_closed.load(Ordering::Acquire) {
+        while !self.link.is_closed.load(Ordering::Acquire) {
+            breaker.probe();
             match self.connect().await {
                 Ok(live) => {
-                    match live.cells {
-                        Some(_) => notice!("connected to Redis at {address}"),
-                        None => notice!(
-                            "connected to Redis at {address}, which does not track what was read: \
-                             a hit costs it a command more"
-                        ),
-                    }
-                    (pause, is_known_down) = (FIRST_PAUSE, false);
-                    link.become_state(State::Up(live.clone()));
-                    let replaced = link.server.replaced(live.address());
+                    pause = FIRST_PAUSE;
+                    self.tell_connected(&live);
+                    breaker.close(live.clone());
+                    let replaced = self.link.server.replaced(live.address());
                     first_of(self.watch_over(&live), replaced).await;
                     live.lose();
-                    if matches!(*link.state.borrow(), State::Up(_)) {
-                        link.become_state(State::Connecting);
-                    }
+                    breaker.reconnect();
                 }
                 Err(error) => {
-                    if !is_known_down {
-                        warning!("{error}; calls run uncached until it answers");
-                        is_known_down = true;
-                    }
-                    link.become_state(State::Down(error));
+                    self.open(error);
+                    // Not all processes at once.
                     sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
@@ -69,51 +56,88 @@ impl Supervisor {
         }
     }
 
-    /// Connects, and has the server answer once: one that accepts and then closes is not up.
+    /// Connects, has the server answer once (one that accepts and then closes is not up), and
+    /// makes sure that it has not forgotten what was bumped.
     async fn connect(&self) -> Result<Arc<Live>, Error> {
         let Link { server, wake, .. } = &*self.link;
         let (connection, cells) = server.connect().await?;
         let live = Arc::new(Live::new(connection, cells, server.clone(), wake.clone()));
-        match timeout(server.patience(LEAST_PATIENCE), live.ping()).await {
-            Ok(Ok(())) => {
-                if let Some(ledger) = &self.ledger {
-                    heartbeat::start(&live, ledger);
-                }
-                Ok(live)
-            }
-            Ok(Err(error)) => Err(server.unreachable(&error)),
-            Err(_) => Err(server.silent()),
+        self.ping(&live, LEAST_PATIENCE).await?;
+        self.common.recent.replay(&live).await?;
+        if let Some(ledger) = &self.common.ledger {
+            heartbeat::start(&live, ledger);
         }
+        Ok(live)
+    }
+
+    async fn ping(&self, live: &Live, least: Duration) -> Result<(), Error> {
+        let server = &self.link.server;
+        timeout(server.patience(least), live.ping()).await.unwrap_or_else(|_| Err(server.silent()))
     }
 
     /// Returns when the connection is of no more use.
     async fn watch_over(&self, live: &Arc<Live>) {
-        let Link { server, wake, is_closed, .. } = &*self.link;
+        let Link { server, breaker, wake, is_closed, .. } = &*self.link;
         loop {
             wake.notified().await;
             if is_closed.load(Ordering::Acquire) || live.is_lost() {
                 return;
             }
-            let is_doubtful = live.is_doubtful();
             let is_questioned = live.take_question();
-            if !is_doubtful && !is_questioned {
-                continue;
-            }
-            if !is_doubtful {
-                match timeout(server.patience(BENEFIT_OF_DOUBT), live.ping()).await {
-                    Ok(Ok(())) => continue,
-                    Ok(Err(_)) => return,
-                    Err(_) => {}
+            let mut error = server.silent();
+            if !live.is_doubtful() {
+                if !is_questioned {
+                    continue;
+                }
+                match self.ping(live, BENEFIT_OF_DOUBT).await {
+                    Ok(()) => continue,
+                    Err(_) if live.is_lost() => return,
+                    Err(answer) => error = answer,
                 }
             }
-            // Until it has answered, calls go straight to their functions.
-            self.link.become_state(State::Down(server.silent()));
-            match timeout(server.patience(LEAST_PATIENCE), live.ping()).await {
-                Ok(Ok(())) => {}
-                _ => return,
+            self.open(error);
+            breaker.probe();
+            if self.ping(live, LEAST_PATIENCE).await.is_err() {
+                return;
             }
             live.clear_doubt();
-            self.link.become_state(State::Up(live.clone()));
+            self.tell_answers();
+            breaker.close(live.clone());
+        }
+    }
+
+    fn open(&self, error: Error) {
+        let Common { condition, server, .. } = &*self.common;
+        if condition.begins_to_fail() {
+            let address = &server.address;
+            warning!({ server = address, breaker = Breaker::Open }
+                "{error}; calls run uncached until it answers"
+            );
+        }
+        *self.common.lock_last_error() = Some(error.clone());
+        self.link.breaker.open(error);
+    }
+
+    fn tell_connected(&self, live: &Live) {
+        self.common.condition.ends_to_fail();
+        let address = &self.link.server.address;
+        match live.cells {
+            Some(_) => notice!({ server = address, breaker = Breaker::Closed, tracking = true }
+                "connected to Redis at {address}"
+            ),
+            None => notice!({ server = address, breaker = Breaker::Closed, tracking = false }
+                "connected to Redis at {address}, which does not track what was read: a hit costs \
+                 it a command more"
+            ),
+        }
+    }
+
+    fn tell_answers(&self) {
+        if self.common.condition.ends_to_fail() {
+            let address = &self.link.server.address;
+            notice!({ server = address, breaker = Breaker::Closed }
+                "Redis at {address} answers again"
+            );
         }
     }
 }
@@ -138,6 +162,6 @@ impl Drop for Supervisor {
             "the runtime that held the connection to {} has ended",
             self.link.server.address
         );
-        self.link.become_state(State::Down(Error::new(ErrorKind::Unreachable, message)));
+        self.link.breaker.open(Error::new(ErrorKind::Unreachable, message));
     }
 }
