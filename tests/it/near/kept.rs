@@ -184,6 +184,8 @@ async fn orders_reach_it() {
 #[tokio::test]
 async fn it_does_not_outlive_the_stored_entry() {
     const TIMEOUT: Duration = Duration::from_millis(500);
+    /// Redis itself counts in milliseconds.
+    const GRAIN: Duration = Duration::from_millis(2);
     #[tagged_cache(timeout = TIMEOUT, vary_on = [])]
     async fn brief(source: &Source) -> u32 {
         source.runs.fetch_add(1, Ordering::SeqCst)
@@ -199,7 +201,7 @@ async fn it_does_not_outlive_the_stored_entry() {
         loop {
             let began = stored.elapsed();
             let is_old = brief(&source).await == 0;
-            assert!(!is_old || began <= TIMEOUT, "read {began:?} after it was stored");
+            assert!(!is_old || began <= TIMEOUT + GRAIN, "read {began:?} after it was stored");
             if began > 2 * TIMEOUT {
                 break;
             }
