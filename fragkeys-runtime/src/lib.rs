@@ -32,6 +32,7 @@ mod model;
 mod near;
 mod outcome;
 mod queue;
+mod seeded;
 mod shape;
 #[allow(missing_docs)] // public for generated code only
 mod site;

@@ -2,16 +2,15 @@
 
 use std::any::Any;
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, Weighter};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::grounds::{Grounds, Standing};
+use crate::seeded::Seeded;
 use crate::store::memory::sized_cache_with;
 
 /// A value, and for how long it is right.
@@ -146,45 +145,5 @@ impl Lifecycle<Box<[u8]>, Arc<AnyKept>> for Evict {
     /// Also of what is replaced.
     fn on_evict(&self, evicted: &mut Self::RequestState, _: Box<[u8]>, kept: Arc<AnyKept>) {
         evicted.push(kept);
-    }
-}
-
-/// xxh3 with a seed of this process's own: who chooses arguments does not choose their places. A
-/// tenth of what the standard library's hasher takes for some hundred bytes.
-#[derive(Clone)]
-struct Seeded(u64);
-
-impl Seeded {
-    fn at_random() -> Self {
-        Seeded(RandomState::new().hash_one(()))
-    }
-}
-
-impl BuildHasher for Seeded {
-    type Hasher = Hash;
-
-    #[inline]
-    fn build_hasher(&self) -> Hash {
-        Hash(self.0)
-    }
-}
-
-struct Hash(u64);
-
-impl Hasher for Hash {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh3_64_with_seed(bytes, self.0);
-    }
-
-    /// The length that a slice writes before its bytes.
-    #[inline]
-    fn write_usize(&mut self, number: usize) {
-        self.0 ^= number as u64;
-    }
-
-    #[inline]
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

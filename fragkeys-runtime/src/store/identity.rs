@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
-use super::memory::sized_cache;
+use super::memory::sized_cache_with;
 use crate::key::Identity;
+use crate::seeded::Seeded;
 
 /// Bytes of remembered identities, for each store; with Redis, for each runtime that uses it.
 const BYTES: u64 = 8 << 20;
@@ -14,7 +15,7 @@ const BYTES: u64 = 8 << 20;
 const OVERHEAD: u64 = 512;
 
 /// What was asked for lately, by the bytes that tell one call from another.
-pub(crate) struct Identities(Cache<Box<[u8]>, Arc<Identity>, Weight>);
+pub(crate) struct Identities(Cache<Box<[u8]>, Arc<Identity>, Weight, Seeded>);
 
 #[derive(Clone)]
 pub(super) struct Weight;
@@ -29,7 +30,8 @@ impl Weighter<Box<[u8]>, Arc<Identity>> for Weight {
 
 impl Identities {
     pub(crate) fn new() -> Self {
-        Identities(sized_cache(BYTES, Weight))
+        let lifecycle = DefaultLifecycle::default();
+        Identities(sized_cache_with(BYTES, Weight, Seeded::at_random(), lifecycle))
     }
 
     pub(crate) fn recall(&self, bytes: &[u8]) -> Option<Arc<Identity>> {
