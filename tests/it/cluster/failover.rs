@@ -136,6 +136,27 @@ async fn i5_the_master_of_the_whole_cache_is_killed() {
     }
 }
 
+/// Replication is asynchronous, so who takes over may not have heard of the last bumps. The process
+/// that made them has them made up for before it reads there.
+#[tokio::test(flavor = "multi_thread")]
+async fn i2_no_acknowledged_bump_is_forgotten_when_a_master_is_killed() {
+    let (mut cluster, cache, root) = start().await;
+    let victim = (root + 1) % 3;
+    sort(&cluster, &cache, victim, root).await;
+    let tags: Vec<Tag> = (0..ROWS).map(|id| Tag::new("Row", id)).collect();
+    let bumped = cache.invalidate(&tags).await.unwrap();
+    cluster.nodes[victim].kill();
+    for tag in &tags {
+        let mut version = None;
+        eventually("each tag to be read", async || {
+            version = cache.tag_version(tag).await.ok();
+            version.is_some()
+        })
+        .await;
+        assert!(version >= Some(bumped.version(tag)), "{tag} is older than what was acknowledged");
+    }
+}
+
 /// A cluster that serves nothing while a part of it is away, as it comes by default.
 #[tokio::test(flavor = "multi_thread")]
 async fn i5_a_cluster_that_wants_to_be_whole() {
