@@ -168,7 +168,7 @@ const HINT: &str = "part of a cluster";
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_down() {
     let server = RedisServer::start_with(&CLUSTER);
-    refuses(&cache_at(server.url()).await, HINT).await;
+    refuses(&cache_at(server.url()).await, "it is not whole").await;
 }
 
 /// Two masters, of which the second has all slots; and a cache that knows the first alone, with

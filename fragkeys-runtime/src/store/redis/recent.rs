@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::{Pipeline, Value};
+use redis::{Pipeline, ServerError, Value};
 
 use self::memory::{Bumps, Remembered};
 use super::cluster::slot_of;
@@ -184,7 +184,7 @@ impl Recent {
 
     /// The server will not renew these, now or ever.
     fn refused(&self, reply: Value, tags: Vec<Tag>) -> Result<(), Error> {
-        let is_for_now = is_busy(&reply);
+        let is_for_now = is_busy(&reply) || (self.is_cluster && is_cluster_down(&reply));
         let error = refusal(reply);
         if is_for_now {
             return Err(error);
@@ -202,7 +202,18 @@ impl Recent {
     }
 }
 
-/// Is it another master of the cluster that has the slot?
+/// Is it another master of the cluster that has the slot, or none?
 fn is_elsewhere(reply: &Value) -> bool {
-    matches!(reply, Value::ServerError(error) if matches!(error.code(), "MOVED" | "ASK"))
+    let Value::ServerError(error) = reply else { return false };
+    matches!(error.code(), "MOVED" | "ASK") || is_unserved(error)
+}
+
+/// Does it not know yet that the cluster is whole? So it is in the moment of a failover.
+fn is_cluster_down(reply: &Value) -> bool {
+    matches!(reply, Value::ServerError(error) if error.code() == "CLUSTERDOWN" && !is_unserved(error))
+}
+
+/// The cluster goes on without this slot (`cluster-require-full-coverage no`).
+fn is_unserved(error: &ServerError) -> bool {
+    error.code() == "CLUSTERDOWN" && error.details().is_some_and(|text| text.contains("not served"))
 }
