@@ -6,8 +6,10 @@
 use std::time::{Duration, Instant};
 
 mod grounds;
+#[cfg_attr(not(feature = "redis"), allow(dead_code))] // the embedded store is believed as it is
 mod ledger;
 mod tier;
+#[cfg_attr(not(feature = "redis"), allow(dead_code))] // the embedded store is believed as it is
 mod trust;
 
 pub(crate) use grounds::Grounds;
@@ -15,6 +17,7 @@ pub(crate) use ledger::Ledger;
 #[cfg(feature = "redis")]
 pub(crate) use ledger::Loss;
 pub(crate) use tier::{AnyKept, Kept, NearTier};
+#[cfg(feature = "redis")]
 pub(crate) use trust::Trust;
 
 /// The near tier of a cache: hits in this process, without the network.

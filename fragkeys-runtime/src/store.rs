@@ -13,6 +13,7 @@ use crate::tag::Tag;
 use crate::version::Version;
 
 pub(crate) mod cell;
+#[cfg_attr(not(feature = "redis"), allow(dead_code))] // nobody waits for the embedded store
 mod deadline;
 pub(crate) mod identity;
 pub(crate) mod memory;

@@ -48,7 +48,6 @@ impl Version {
     }
 
     /// What a cell holds, if that is a version or a stamp.
-    #[cfg(feature = "redis")]
     pub(crate) fn of_cell(number: u64) -> Option<Self> {
         (number >= Self::MIN).then_some(Version(number))
     }
