@@ -35,3 +35,4 @@ mod tidy;
 mod tls;
 mod tracking;
 mod ui;
+mod view;

@@ -20,6 +20,7 @@ use crate::outcome::{Outcome, Report};
 use crate::shape::Shape;
 use crate::store::Found;
 use crate::value::{Nearby, Ops, Reading};
+use crate::view::View;
 
 /// What to look for, and how long to keep what is stored instead.
 pub(crate) struct Request {
@@ -32,6 +33,8 @@ pub(crate) struct Request {
     pub(crate) near: Option<Box<[u8]>>,
     /// The function or entry, for messages.
     pub(crate) name: Arc<str>,
+    /// How it is to see the versions, if it was told.
+    pub(crate) view: Option<Arc<View>>,
 }
 
 /// A value's bytes, and the value as it is read back from them.
@@ -66,7 +69,7 @@ impl Request {
                 "a bump of one of its tags waits for the commit",
             ));
         }
-        let Found { place, entry } = self.cache.look(&self.identity, self.timeout, budget).await?;
+        let Found { place, entry } = self.find(budget).await?;
         let value = entry.and_then(|entry| self.open(&place, reading, &entry));
         Ok(Looked { value, place })
     }
@@ -96,9 +99,19 @@ impl Request {
         Cow::Owned([&place.address[..], &self.sealed_with].concat())
     }
 
-    /// Where its entry stands under the present versions.
+    /// The entry under the versions that this call is to see.
+    async fn find(&self, budget: &mut Budget) -> Result<Found, Error> {
+        let (cache, identity) = (&self.cache, &self.identity);
+        match &self.view {
+            None => cache.look(identity, self.timeout, budget).await,
+            // Boxed, so that others do not carry the room for it around.
+            Some(view) => Box::pin(view.look(cache, identity, self.timeout, budget)).await,
+        }
+    }
+
+    /// Where its entry stands under those versions.
     pub(crate) async fn place(&self, budget: &mut Budget) -> Result<Arc<Place>, Error> {
-        Ok(self.cache.look(&self.identity, self.timeout, budget).await?.place)
+        Ok(self.find(budget).await?.place)
     }
 
     /// Who else would ask for this entry, and could use what is sealed for it.
