@@ -30,6 +30,7 @@ mod runtimes;
 mod sentinel;
 mod strangers;
 mod support;
+mod tags_from;
 mod template;
 mod tidy;
 #[cfg(feature = "tls")]
