@@ -181,13 +181,15 @@ impl Cells {
 /// The cells of this process that are believed without asking.
 static TRUSTED: RwLock<Vec<Weak<Cells>>> = RwLock::new(Vec::new());
 
-/// Has a bump of this process seen at once, whichever runtime's connection knows the version at
-/// this key, and of whichever cache: Redis tells them, too, but not before it has answered.
-pub(super) fn forget_everywhere(key: &str) {
+/// Has bumps of this process seen at once, whichever runtime's connection knows the versions at
+/// these keys, and of whichever cache: Redis tells them, too, but not before it has answered.
+pub(super) fn forget_everywhere(keys: impl Iterator<Item = String>) {
     let trusted = TRUSTED.read().unwrap_or_else(PoisonError::into_inner);
     let trusted: Vec<Arc<Cells>> = trusted.iter().filter_map(Weak::upgrade).collect();
     // Without the lock: the last one who has cells may be dropping them.
-    trusted.iter().for_each(|cells| cells.forget(key));
+    if !trusted.is_empty() {
+        keys.for_each(|key| trusted.iter().for_each(|cells| cells.forget(&key)));
+    }
 }
 
 impl Cells {

@@ -15,7 +15,7 @@ use redis::{Pipeline, ServerError, Value};
 use self::memory::{Bumps, Remembered};
 use super::cluster::slot_of;
 use super::link::Live;
-use super::reply::{is_busy, nonsense, read_texts, read_version, refusal};
+use super::reply::{is_busy, nonsense, read_told, read_version, refusal};
 use super::script::{BUMP, RENEW, RENEW_ORIGINAL};
 use super::{TAGS_PER_RUN, script_keys};
 use crate::config::Settings;
@@ -151,7 +151,7 @@ impl Recent {
                 self.refused(reply, bumps.iter().map(|(tag, _)| tag.clone()).collect())?;
                 continue;
             }
-            for ((tag, _), text) in bumps.iter().zip(read_texts(reply)?) {
+            for ((tag, _), text) in bumps.iter().zip(read_told(bumps.len(), reply)?) {
                 if !text.is_empty() {
                     let version = match tag.kind() {
                         Kind::Original => Version::of_original(&text),
@@ -177,7 +177,7 @@ impl Recent {
             // In a cluster the root is likely to be somewhere else; the queue finds it.
             return self.refused(reply, vec![root]);
         }
-        let version = read_texts(reply)?.first().and_then(|text| read_version(&root, text));
+        let version = read_told(1, reply)?.first().and_then(|text| read_version(&root, text));
         self.remember(version.map(|version| (root, version)).into_iter());
         Ok(())
     }
