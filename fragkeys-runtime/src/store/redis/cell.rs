@@ -13,6 +13,7 @@ use quick_cache::sync::{Cache, GuardResult};
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 use redis::{PushInfo, PushKind, Value};
 
+use super::lease::Watches;
 use crate::near::{Ledger, Loss, Trust};
 use crate::store::cell::{Cell, FIRST_QUESTION};
 
@@ -25,6 +26,8 @@ pub(super) struct Cells {
     is_over: AtomicBool,
     /// In what they say without being asked.
     pub(super) trust: Arc<Trust>,
+    /// Who waits for a change at a key that has no cell.
+    pub(super) watches: Arc<Watches>,
 }
 
 /// Bytes of cells for each connection: some 30,000 tags.
@@ -78,6 +81,7 @@ impl Cells {
             next: AtomicU64::new(FIRST_QUESTION),
             is_over: AtomicBool::new(false),
             trust: Arc::new(Trust::new()),
+            watches: Arc::default(),
         }
     }
 
@@ -111,7 +115,11 @@ impl Cells {
                 self.trust.note_push();
                 for key in keys {
                     match key {
-                        Value::BulkString(key) => self.forget(&String::from_utf8_lossy(key)),
+                        Value::BulkString(key) => {
+                            let key = String::from_utf8_lossy(key);
+                            self.forget(&key);
+                            self.watches.ring(&key);
+                        }
                         _ => self.forget_all(),
                     }
                 }
@@ -145,6 +153,7 @@ impl Cells {
         for (_, cell) in self.by_key.iter() {
             cell.forget(self.next_question());
         }
+        self.watches.ring_all();
     }
 
     fn next_question(&self) -> u64 {

@@ -95,6 +95,10 @@ impl Route {
         }
     }
 
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self, Route::Cluster(_))
+    }
+
     /// The link that all keys can be reached through, if there is one.
     pub(super) fn link(&self) -> Result<Option<Arc<Link>>, Error> {
         match self {
