@@ -55,7 +55,7 @@ const GUESS_BYTES: u64 = 8 << 20;
 const TAGS_PER_RUN: usize = 10_000;
 
 pub(crate) struct RedisStore {
-    route: Arc<Route>,
+    route: Route,
     leases: Arc<Leases>,
     recent: Arc<Recent>,
     prefix: String,
@@ -85,9 +85,9 @@ impl RedisStore {
         let is_cluster = matches!(servers.layout, Layout::Cluster(_));
         let recent = Arc::new(Recent::new(settings, queue, is_cluster));
         let ledger = settings.near.map(|near| Arc::new(Ledger::new(near.max_staleness)));
-        let route = Arc::new(Route::open(servers, settings, recent.clone(), ledger.as_ref())?);
+        let route = Route::open(servers, settings, recent.clone(), ledger.as_ref())?;
         Ok(RedisStore {
-            leases: Leases::new(route.clone(), settings.operation_timeout),
+            leases: Leases::new(route.beside(), settings.operation_timeout),
             route,
             recent,
             prefix: settings.prefix.clone(),

@@ -54,8 +54,8 @@ pub(super) struct Common {
     /// Of the near tier, if there is one.
     ledger: Option<Arc<Ledger>>,
     /// Whether the server can be reached: said once, and not by each link.
-    condition: Condition,
-    last_error: Mutex<Option<Error>>,
+    condition: Arc<Condition>,
+    last_error: Arc<Mutex<Option<Error>>>,
 }
 
 impl Links {
@@ -65,8 +65,21 @@ impl Links {
             server: Arc::new(server),
             recent,
             ledger,
-            condition: Condition::default(),
-            last_error: Mutex::default(),
+            condition: Arc::default(),
+            last_error: Arc::default(),
+        };
+        Links { by_runtime: Arc::default(), common: Arc::new(common) }
+    }
+
+    /// Others to the same server, of which those who use these need not know.
+    pub(super) fn beside(&self) -> Self {
+        let Common { server, recent, condition, last_error, .. } = &*self.common;
+        let common = Common {
+            server: server.clone(),
+            recent: recent.clone(),
+            ledger: None,
+            condition: condition.clone(),
+            last_error: last_error.clone(),
         };
         Links { by_runtime: Arc::default(), common: Arc::new(common) }
     }

@@ -1,20 +1,19 @@
-//! What keeps the leases of a process: one task for each runtime that has some, which renews them
-//! all in one go, and lets go of those whose runs have ended.
+//! What keeps the leases of a process: one task for each store, on a thread of their own, which
+//! renews them and lets go of those whose runs have ended.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use redis::{ServerErrorKind, Value};
-use tokio::runtime::Id;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::{Call, End, LIFETIME, Route};
-use crate::error::Error;
-use crate::flight::Alarm;
+use crate::error::{Error, ErrorKind};
 use crate::store::Deadline;
-use crate::store::redis::link::runtime;
 use crate::store::redis::reply::is_error;
 use crate::store::redis::script::{RELEASE_LEASES, RENEW_LEASES, Script};
 
@@ -29,19 +28,19 @@ const ADMITTED: &str = "+";
 
 /// The leases of one store.
 pub(in crate::store::redis) struct Leases {
-    route: Arc<Route>,
+    route: Route,
     operation_timeout: Duration,
-    by_runtime: Mutex<HashMap<Id, Kept>>,
+    kept: Mutex<Kept>,
+    /// Tells the keeper that there is something to let go of.
+    wake: Notify,
 }
 
-/// Those of one runtime, for as long as there are any.
 #[derive(Default)]
 struct Kept {
     held: HashMap<u64, Held>,
     ended: Vec<Ended>,
     next: u64,
-    /// Tells the task that there is something to let go of.
-    wake: Arc<Notify>,
+    has_keeper: bool,
 }
 
 #[derive(Clone)]
@@ -50,53 +49,48 @@ struct Held {
     token: String,
 }
 
-/// A lease to let go of, and how many others run in its place; none of them if it was taken away.
+/// A lease to let go of, and how many others may run at once in its place.
 struct Ended {
     held: Held,
     lets_in: u32,
 }
 
-/// A lease that may be renewed, or the question for one.
+/// A lease, or the question for one.
 pub(crate) struct Grant {
     leases: Arc<Leases>,
-    runtime: Id,
     number: u64,
     token: String,
     is_admitted: bool,
+    /// Unless it was never given.
     end: Option<End>,
 }
 
 impl Leases {
-    pub(in crate::store::redis) fn new(
-        route: Arc<Route>,
-        operation_timeout: Duration,
-    ) -> Arc<Self> {
-        Arc::new(Leases { route, operation_timeout, by_runtime: Mutex::default() })
+    pub(in crate::store::redis) fn new(route: Route, operation_timeout: Duration) -> Arc<Self> {
+        let (kept, wake) = (Mutex::default(), Notify::new());
+        Arc::new(Leases { route, operation_timeout, kept, wake })
     }
 
     /// A lease that is about to be asked for.
     pub(in crate::store::redis) fn enter(self: &Arc<Self>, key: &str) -> Result<Grant, Error> {
-        let runtime = runtime()?;
-        let id = runtime.id();
+        let Some(runtime) = &*KEEPERS else {
+            return Err(Error::new(ErrorKind::Runtime, "there is no thread to keep leases"));
+        };
         let token = format!("{:032x}", fastrand::u128(..));
-        let mut by_runtime = self.lock();
-        let is_new = !by_runtime.contains_key(&id);
-        let kept = by_runtime.entry(id).or_default();
+        let mut kept = self.lock();
         let number = kept.next;
         kept.next += 1;
         kept.held.insert(number, Held { key: key.to_owned(), token: token.clone() });
-        let wake = kept.wake.clone();
-        drop(by_runtime);
-        if is_new {
-            // Without the lock: a runtime that is ending drops the task at once, which takes it.
-            runtime.spawn(Keeper { leases: self.clone(), runtime: id, wake }.run());
+        let has_keeper = std::mem::replace(&mut kept.has_keeper, true);
+        drop(kept);
+        if !has_keeper {
+            runtime.spawn(self.clone().keep());
         }
-        let leases = self.clone();
-        Ok(Grant { leases, runtime: id, number, token, is_admitted: false, end: Some(End::Gone) })
+        Ok(Grant { leases: self.clone(), number, token, is_admitted: false, end: Some(End::Gone) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Id, Kept>> {
-        self.by_runtime.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -108,12 +102,9 @@ impl Grant {
     /// It is one of several that may run, and none of them is known by its token.
     pub(super) fn admitted(mut self) -> Self {
         self.is_admitted = true;
-        let mut by_runtime = self.leases.lock();
-        let kept = by_runtime.get_mut(&self.runtime);
-        if let Some(held) = kept.and_then(|kept| kept.held.get_mut(&self.number)) {
+        if let Some(held) = self.leases.lock().held.get_mut(&self.number) {
             held.token = ADMITTED.to_owned();
         }
-        drop(by_runtime);
         self
     }
 
@@ -129,33 +120,35 @@ impl Grant {
 
 impl Drop for Grant {
     fn drop(&mut self) {
-        let mut by_runtime = self.leases.lock();
-        // Gone if its runtime is: then it ends by itself.
-        let Some(kept) = by_runtime.get_mut(&self.runtime) else { return };
-        let held = kept.held.remove(&self.number);
-        if let (Some(held), Some(end)) = (held, self.end) {
-            let lets_in = match end {
-                // Its own place.
-                End::Gone => u32::from(self.is_admitted),
-                End::Stored => 0,
-                End::Failed => 2,
-                End::NotStored => ALL,
-            };
+        let lets_in = self.end.map(|end| match end {
+            // Its own place.
+            End::Gone => u32::from(self.is_admitted),
+            End::Stored => 0,
+            End::Failed => 2,
+            End::NotStored => ALL,
+        });
+        let mut kept = self.leases.lock();
+        if let (Some(held), Some(lets_in)) = (kept.held.remove(&self.number), lets_in) {
             kept.ended.push(Ended { held, lets_in });
+            drop(kept);
+            self.leases.wake.notify_one();
         }
-        kept.wake.notify_one();
     }
 }
 
-/// The task.
-struct Keeper {
-    leases: Arc<Leases>,
-    runtime: Id,
-    wake: Arc<Notify>,
-}
+/// Where keepers run: on a thread of their own, as long as the process does. A runtime that is
+/// busy (10,000 callers at once, a body that blocks) does not come to renew what it holds in time.
+static KEEPERS: LazyLock<Option<Handle>> = LazyLock::new(|| {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let handle = runtime.handle().clone();
+    let thread = thread::Builder::new().name("fragkeys-lease".to_owned());
+    thread.spawn(move || runtime.block_on(std::future::pending::<()>())).ok()?;
+    Some(handle)
+});
 
-impl Keeper {
-    async fn run(self) {
+impl Leases {
+    /// The keeper: renews all leases in one go, and lets go of those whose runs have ended.
+    async fn keep(self: Arc<Self>) {
         let mut renewed = Instant::now();
         loop {
             let due = (renewed + RENEWAL).saturating_duration_since(Instant::now());
@@ -166,33 +159,25 @@ impl Keeper {
                     renewed = Instant::now();
                     self.renew(held).await;
                 }
-                Work::Wait => self.wait(due).await,
+                Work::Wait => drop(timeout(due, self.wake.notified()).await),
             }
         }
     }
 
     fn next(&self, is_due: bool) -> Work {
-        let mut by_runtime = self.leases.lock();
-        let Some(kept) = by_runtime.get_mut(&self.runtime) else { return Work::End };
+        let mut kept = self.lock();
         if !kept.ended.is_empty() {
             return Work::Release(std::mem::take(&mut kept.ended));
         }
+        if !is_due {
+            return Work::Wait;
+        }
         if kept.held.is_empty() {
-            // Under the lock: the next one finds no task and begins another.
-            by_runtime.remove(&self.runtime);
+            // Under the lock: who comes next begins another.
+            kept.has_keeper = false;
             return Work::End;
         }
-        if is_due { Work::Renew(kept.held.values().cloned().collect()) } else { Work::Wait }
-    }
-
-    async fn wait(&self, longest: Duration) {
-        let Some(alarm) = Alarm::after(longest) else { return self.wake.notified().await };
-        let mut woken = std::pin::pin!(self.wake.notified());
-        std::future::poll_fn(|context| match woken.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => alarm.poll(context),
-        })
-        .await;
+        Work::Renew(kept.held.values().cloned().collect())
     }
 
     async fn renew(&self, held: Vec<Held>) {
@@ -209,7 +194,7 @@ impl Keeper {
 
     /// Runs a script over leases. That it fails is no news to anybody: they end by themselves.
     async fn call(&self, script: &Script, named: Vec<Named>) {
-        let Leases { route, operation_timeout, .. } = &*self.leases;
+        let Leases { route, operation_timeout, .. } = self;
         let groups = route.groups(named, |(key, _)| key.clone());
         let chunks: Vec<&[Named]> =
             groups.iter().flat_map(|group| group.chunks(LEASES_PER_RUN)).collect();
@@ -240,15 +225,4 @@ enum Work {
     Renew(Vec<Held>),
     Wait,
     End,
-}
-
-/// When its runtime ends: what it kept ends by itself.
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        let mut by_runtime = self.leases.lock();
-        // By then another one may have begun.
-        if by_runtime.get(&self.runtime).is_some_and(|kept| Arc::ptr_eq(&kept.wake, &self.wake)) {
-            by_runtime.remove(&self.runtime);
-        }
-    }
 }
