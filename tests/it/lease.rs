@@ -10,7 +10,6 @@ mod loss;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use fragkeys_tests::{Child, RedisServer};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -87,7 +86,6 @@ struct Collected {
     values: usize,
     errors: usize,
     panics: usize,
-    longest: Duration,
 }
 
 impl Herd {
@@ -127,26 +125,17 @@ impl Herd {
             values: number(1),
             errors: number(2),
             panics: number(3),
-            longest: Duration::from_millis(numbers[4]),
         }
     }
 
     /// All were answered, and alike.
     fn expect(&mut self, answers: usize) {
-        let Collected { longest: _, ..} = self.expect_values(answers, 1);
+        self.expect_values(answers, 1);
     }
 
-    fn expect_values(&mut self, answers: usize, values: usize) -> Collected {
-        let collected = self.collect();
-        let Collected { longest, .. } = collected;
-        assert_eq!(collected, Collected { answers, values, errors: 0, panics: 0, longest });
-        collected
+    fn expect_values(&mut self, answers: usize, values: usize) {
+        assert_eq!(self.collect(), Collected { answers, values, errors: 0, panics: 0 });
     }
-}
-
-/// Until somebody waits for a lease: one process for each.
-async fn wait_for_leases(server: &RedisServer, number: usize) {
-    crate::support::eventually("there are leases", async || leases(server).len() >= number).await;
 }
 
 fn leases(server: &RedisServer) -> Vec<String> {
