@@ -30,6 +30,8 @@ pub(crate) struct CachedFn {
     pub(crate) tags_from: Option<Expr>,
     pub(crate) jitter: Option<f64>,
     pub(crate) near: Near,
+    /// Does one process run for all that miss?
+    pub(crate) is_leased: bool,
     pub(crate) codec: Option<Type>,
     pub(crate) batch: Option<Batch>,
 }
@@ -92,6 +94,7 @@ impl CachedFn {
             .and_then(|written| mistakes.keep(name::<Options>("cache_name", written)));
         let jitter = options.jitter.and_then(|written| mistakes.keep(jitter(written)));
         let near = options.near.and_then(|written| mistakes.keep(near(written, is_batch)));
+        let lease = options.lease.and_then(|written| mistakes.keep(lease(written, is_batch)));
         let cache_if = options.cache_if.and_then(|written| mistakes.keep(cache_if(written)));
         let tags_from =
             options.tags_from.and_then(|written| mistakes.keep(tags_from(written, is_batch)));
@@ -119,6 +122,7 @@ impl CachedFn {
             tags_from,
             jitter,
             near,
+            is_leased: lease.unwrap_or(!is_batch),
             codec: options.codec,
             batch,
         })
@@ -380,6 +384,20 @@ fn tags_from(written: Expr, is_batch: bool) -> syn::Result<Expr> {
         example::<Options>("tags_from")
     );
     Err(syn::Error::new_spanned(problem, message))
+}
+
+fn lease(written: Expr, is_batch: bool) -> syn::Result<bool> {
+    match ungrouped(written) {
+        Expr::Lit(ExprLit { lit: Lit::Bool(is_leased), .. }) if is_leased.value && is_batch => {
+            let message = "a batch takes no leases: its elements are asked of Redis all at once; leave `lease` off";
+            Err(syn::Error::new(is_leased.span, message))
+        }
+        Expr::Lit(ExprLit { lit: Lit::Bool(is_leased), .. }) => Ok(is_leased.value),
+        other => {
+            let message = "`lease` is `false`, to let each process run that misses, or `true`, which is the default";
+            Err(syn::Error::new_spanned(other, message))
+        }
+    }
 }
 
 /// What is surely no condition; the rest is checked by its type.

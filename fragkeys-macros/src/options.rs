@@ -20,6 +20,7 @@ pub(crate) struct Options {
     pub(crate) tags_from: Option<Expr>,
     pub(crate) jitter: Option<Expr>,
     pub(crate) near: Option<Expr>,
+    pub(crate) lease: Option<Expr>,
     pub(crate) codec: Option<Type>,
     pub(crate) batch: Option<BatchOption>,
 }
@@ -58,6 +59,7 @@ impl OptionSet for Options {
         ),
         ("jitter", "jitter = 0.1"),
         ("near", "near = false"),
+        ("lease", "lease = false"),
         ("codec", "codec = fragkeys::Json"),
         ("batch", "batch = id"),
     ];
@@ -76,6 +78,7 @@ impl OptionSet for Options {
             "tags_from" => set(&mut self.tags_from, name, value.parse()?),
             "jitter" => set(&mut self.jitter, name, value.parse()?),
             "near" => set(&mut self.near, name, value.parse()?),
+            "lease" => set(&mut self.lease, name, value.parse()?),
             "codec" => set(&mut self.codec, name, codec(value)?),
             _ => set(&mut self.batch, name, batch(name, value)?),
         }

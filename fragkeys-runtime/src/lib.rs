@@ -26,6 +26,7 @@ mod guard;
 mod health;
 mod key;
 mod key_ring;
+mod lease;
 mod log;
 #[cfg(feature = "metrics")]
 mod metric;

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::fragmented_keys::FragmentedKeys;
 use crate::global;
 use crate::log::{notice, warning};
+use crate::seeded::Seeded;
 use crate::store::{GuardId, Store as _};
 use crate::tag::{Kind, Tag};
 use crate::together::together;
@@ -60,7 +61,7 @@ pub(crate) async fn send_all(bumps: Vec<Bump>) -> Result<Bumped, Error> {
 }
 
 fn distinct(tags: Vec<Tag>) -> Vec<Tag> {
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::with_capacity_and_hasher(tags.len(), Seeded::at_random());
     tags.into_iter().filter(|tag| seen.insert(tag.clone())).collect()
 }
 

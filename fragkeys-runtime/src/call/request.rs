@@ -31,6 +31,8 @@ pub(crate) struct Request {
     pub(crate) timeout: Duration,
     /// Where its value stands in the near tier, if it may.
     pub(crate) near: Option<Box<[u8]>>,
+    /// Does one process run for all?
+    pub(crate) is_leased: bool,
     /// The function or entry, for messages.
     pub(crate) name: Arc<str>,
     /// How it is to see the versions, if it was told.
@@ -69,17 +71,28 @@ impl Request {
                 "a bump of one of its tags waits for the commit",
             ));
         }
+        let removals = self.removals();
         let Found { place, entry } = self.find(budget).await?;
-        let value = entry.and_then(|entry| self.open(&place, reading, &entry));
+        let value = match entry {
+            Some(entry) => self.open(&place, reading, &entry, removals),
+            None => self.find_made(reading.nearby),
+        };
         Ok(Looked { value, place })
     }
 
-    /// The value of an entry that is this call's and can be read.
-    pub(super) fn open<T>(&self, place: &Place, reading: &Reading<T>, entry: &[u8]) -> Option<T> {
+    /// The value of an entry that is this call's and can be read. `removals` are from before the
+    /// look.
+    pub(super) fn open<T>(
+        &self,
+        place: &Place,
+        reading: &Reading<T>,
+        entry: &[u8],
+        removals: u64,
+    ) -> Option<T> {
         let payload = envelope::open(entry, &self.address(place));
         let value = payload.map(|payload| (reading.decode)(self.cache.format(), payload));
         if let Some(Ok(value)) = value {
-            self.keep_found(reading.nearby, place, &value, entry);
+            self.keep_found(reading.nearby, place, &value, entry, removals);
             return Some(value);
         }
         self.cache.counters().rejected.add();
@@ -89,6 +102,11 @@ impl Request {
             });
         }
         None
+    }
+
+    /// The value's bytes in an entry that is this call's.
+    pub(super) fn payload(&self, place: &Place, entry: &Bytes) -> Option<Bytes> {
+        envelope::open(entry, &self.address(place)).map(|payload| entry.slice_ref(payload))
     }
 
     /// What an entry at this place must have been sealed for.
@@ -117,6 +135,7 @@ impl Request {
             sealed_with: Vec::new(),
             timeout: self.timeout,
             near: self.near.clone(),
+            is_leased: false,
             name: self.name.clone(),
             view: self.view.clone(),
         }

@@ -173,7 +173,7 @@ impl<V> Item<V> {
         let Some(request) = &self.request else { return };
         match answer {
             Ok(Found { place, entry }) => {
-                self.value = entry.and_then(|entry| request.open(&place, reading, &entry));
+                self.value = entry.and_then(|entry| request.open(&place, reading, &entry, 0));
                 let counters = request.cache.counters();
                 if self.value.is_some() {
                     counters.hits.add();
@@ -238,6 +238,7 @@ fn request<T>(mut call: Call, cache: &Cache, reading: &Reading<T>) -> Option<Req
         timeout: call.jittered_timeout(cache),
         identity: call.identity(cache, codec),
         sealed_with: Vec::new(),
+        is_leased: false,
         name,
         cache: cache.clone(),
         view: None,

@@ -95,9 +95,10 @@ for i = 1, #KEYS, 2 do
         redis.call('HSET', guards, guard, string.format('%.0f', lives_until))
     end
     keep_mark(key, guards, last_version(key, guards))
-    versions[#versions + 1] = mark
+    told[#told + 1] = (i + 1) / 2
+    told[#told + 1] = mark
 end
-return versions
+return told
 ";
 
 /// The guard, if there is one, leaves; and the tag is bumped. While another guard is left, the mark
@@ -113,9 +114,10 @@ for i = 1, #KEYS, 2 do
     else
         redis.call('DEL', guards)
     end
-    versions[#versions + 1] = version
+    told[#told + 1] = (i + 1) / 2
+    told[#told + 1] = version
 end
-return versions
+return told
 ";
 
 /// A mark that nobody lives for becomes a version; another stays.
@@ -129,9 +131,10 @@ for i = 1, #KEYS, 2 do
     elseif not is_mark(text) and not is_version(text) then
         text = give_next(key, guards)
     end
-    versions[#versions + 1] = text
+    told[#told + 1] = (i + 1) / 2
+    told[#told + 1] = text
 end
-return versions
+return told
 ";
 
 fn script(each: &str) -> Script {
@@ -156,10 +159,10 @@ impl RedisStore {
         let job = Job::of_guards(&MARK, tags_to_mark, self.tag_lifetime, arguments);
         let mut marked = vec![Err(super::reply::nonsense("fewer marks than tags")); tags.len()];
         for (index, text) in self.run(vec![job], deadline).await {
-            // Redis tells us, too, but not before it has answered.
-            forget_everywhere(&self.version_key(&tags[index]));
             marked[index] = text.map(drop);
         }
+        // Redis tells us, too, but not before it has answered.
+        forget_everywhere(tags.iter().map(|tag| self.version_key(tag)));
         marked
     }
 

@@ -1,5 +1,7 @@
 //! In which slot of a cluster a key stands.
 
+use std::collections::BTreeMap;
+
 /// How many there are.
 pub(in crate::store::redis) const SLOTS: usize = 16_384;
 
@@ -20,6 +22,18 @@ pub(in crate::store::redis) fn beside(key: &str, prefix: &str) -> String {
     let in_slot = (0..1 << 20).map(|number| format!("{key}\\g{number}"));
     let mut in_slot = in_slot.filter(|beside| slot_of(beside.as_bytes()) == slot);
     in_slot.next().unwrap_or_else(|| format!("{key}\\g"))
+}
+
+/// Items in groups whose keys stand in one slot.
+pub(in crate::store::redis) fn by_slot<T>(
+    items: impl IntoIterator<Item = T>,
+    key: impl Fn(&T) -> String,
+) -> Vec<Vec<T>> {
+    let mut by_slot: BTreeMap<u16, Vec<T>> = BTreeMap::new();
+    for item in items {
+        by_slot.entry(slot_of(key(&item).as_bytes())).or_default().push(item);
+    }
+    by_slot.into_values().collect()
 }
 
 /// What stands between the first `{` and the `}` that follows it, unless that is nothing.
