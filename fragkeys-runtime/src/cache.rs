@@ -265,6 +265,30 @@ impl Cache {
         self.check_queue(identity)?;
         let deadline = budget.deadline();
         let answer = self.shared.store.look(identity, outliving(timeout), deadline).await;
+        self.judge_look(identity, answer, deadline, budget)
+    }
+
+    /// The entry under versions that are known already, whether or not they are the present ones.
+    pub(crate) async fn fetch(
+        &self,
+        identity: &Identity,
+        versions: &[Version],
+        budget: &mut Budget,
+    ) -> Result<Found, Error> {
+        self.check_queue(identity)?;
+        budget.check()?;
+        let deadline = budget.deadline();
+        let answer = self.shared.store.fetch(identity, versions, deadline).await;
+        self.judge_look(identity, answer, deadline, budget)
+    }
+
+    fn judge_look(
+        &self,
+        identity: &Identity,
+        answer: Result<Found, Error>,
+        deadline: Deadline,
+        budget: &mut Budget,
+    ) -> Result<Found, Error> {
         if !matches!(&answer, Ok(Found { entry: Some(_), .. })) {
             budget.spend(deadline);
         }

@@ -183,8 +183,8 @@ fn request<T>(
     if let Some(twin) = &call.instance.twin {
         return Err((name, Problem::Twin, twin.clone()));
     }
-    let cache = match global::cache_for(call.site.cache_name) {
-        Ok(cache) => cache,
+    let (cache, view) = match global::given_for(call.site.cache_name) {
+        Ok(given) => given,
         Err(error) => return Err((name, Problem::NoCache, error.to_string())),
     };
     let codec = (reading.codec)(cache.format());
@@ -198,6 +198,7 @@ fn request<T>(
         is_leased: call.site.is_leased,
         name,
         cache,
+        view,
     })
 }
 

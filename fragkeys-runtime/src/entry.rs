@@ -14,6 +14,7 @@ use crate::codec::OfCache;
 use crate::config::LONGEST_TIMEOUT;
 use crate::encode::append_text;
 use crate::error::{Error, ErrorKind};
+use crate::global;
 use crate::key::{Identity, Place};
 use crate::outcome::Report;
 use crate::tag::Tag;
@@ -95,14 +96,15 @@ impl Entry {
     /// # Errors
     ///
     /// If the store fails. An entry that cannot be read as a `T` is no error but `None`, and so
-    /// is one that depends on a tag whose bump waits for a commit.
+    /// is one that depends on a tag whose bump waits for a commit, or that is older than
+    /// [`at_least`](crate::at_least) asks for.
     pub async fn get<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
         let reading = Reading::<T>::of_cache();
         let request = self.request(&reading);
         let mut budget = self.cache.budget();
         let Looked { value, place } = match request.look(&reading, &mut budget).await {
             // The versions all the same: a `set` after the scope is not newer than this.
-            Err(error) if error.kind() == ErrorKind::Held => {
+            Err(error) if matches!(error.kind(), ErrorKind::Held | ErrorKind::Behind) => {
                 Looked { value: None, place: self.place(&mut budget).await? }
             }
             looked => looked?,
@@ -229,6 +231,7 @@ impl Entry {
             near: None,
             is_leased: true,
             name: self.name.clone(),
+            view: global::view(),
         }
     }
 

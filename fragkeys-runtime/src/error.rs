@@ -43,6 +43,10 @@ pub enum ErrorKind {
     TooLarge,
     /// A bump of one of the tags waits for the commit: see [`on_commit`](crate::on_commit).
     Held,
+    /// The store has older versions than [`at_least`](crate::at_least) asks for.
+    Behind,
+    /// A text is not what a [`Bumped`](crate::Bumped) prints.
+    Token,
     /// There is no Tokio runtime to reach Redis with.
     Runtime,
 }

@@ -46,6 +46,7 @@ mod together;
 #[allow(missing_docs)] // public for generated code only
 mod value;
 mod version;
+mod view;
 
 #[doc(hidden)]
 pub mod private;
@@ -79,3 +80,4 @@ pub use tag::Tag;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 pub use version::{Bumped, Version};
+pub use view::{at_least, snapshot};

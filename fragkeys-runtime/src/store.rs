@@ -58,6 +58,14 @@ pub(crate) trait Store {
         deadline: Deadline,
     ) -> impl Future<Output = Result<Found, Error>> + Send;
 
+    /// The entry under these versions, one for each of the identity's tags.
+    fn fetch(
+        &self,
+        identity: &Identity,
+        versions: &[Version],
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Found, Error>> + Send;
+
     /// As [`look`](Self::look), for several entries and in as few round trips as for one.
     fn look_many(
         &self,
@@ -214,6 +222,15 @@ impl Store for AnyStore {
         deadline: Deadline,
     ) -> Result<Found, Error> {
         each_store!(self, store => store.look(identity, lifetime, deadline))
+    }
+
+    async fn fetch(
+        &self,
+        identity: &Identity,
+        versions: &[Version],
+        deadline: Deadline,
+    ) -> Result<Found, Error> {
+        each_store!(self, store => store.fetch(identity, versions, deadline))
     }
 
     async fn look_many(

@@ -7,6 +7,7 @@ use crate::tag::Tag;
 
 #[cfg(test)]
 mod tests;
+mod token;
 
 /// A number of one tag that only ever grows. (Of a tag of the Python original, its milliseconds.)
 ///
@@ -61,6 +62,11 @@ impl Version {
     pub(crate) fn to_le_bytes(self) -> [u8; 8] {
         self.0.to_le_bytes()
     }
+
+    /// Of bytes that [`to_le_bytes`](Self::to_le_bytes) gave.
+    pub(crate) fn from_le_bytes(bytes: [u8; 8]) -> Self {
+        Version(u64::from_le_bytes(bytes))
+    }
 }
 
 impl From<Version> for u64 {
@@ -82,19 +88,34 @@ impl fmt::Debug for Version {
 }
 
 /// What a bump did: each tag with its new version; or, inside of a transaction, which tags wait.
+///
+/// It prints to a short text, fit for a header or a cookie, and is parsed from one: what
+/// [`at_least`](crate::at_least) takes.
+///
+/// ```
+/// # use fragkeys_runtime::{Bumped, Config, Error, Tag};
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # let cache = Config::memory().build().await?;
+/// let bumped = cache.invalidate([Tag::new("User", 42)]).await?;
+/// assert_eq!(bumped.to_string().parse::<Bumped>()?, bumped); // such as 1795396799063214123.User:42
+/// # Ok::<(), Error>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bumped {
     pairs: Vec<(Tag, Version)>,
     held: Vec<Tag>,
+    /// Was it read from a text that did not hold all tags?
+    is_partial: bool,
 }
 
 impl Bumped {
     pub(crate) fn new(tags: Vec<Tag>, versions: Vec<Version>) -> Self {
-        Bumped { pairs: tags.into_iter().zip(versions).collect(), held: Vec::new() }
+        Bumped { pairs: tags.into_iter().zip(versions).collect(), ..Bumped::default() }
     }
 
     pub(crate) fn held_back(tags: Vec<Tag>) -> Self {
-        Bumped { pairs: Vec::new(), held: tags }
+        Bumped { held: tags, ..Bumped::default() }
     }
 
     /// Both; of a tag in both, the version of this one.
@@ -105,7 +126,13 @@ impl Bumped {
         let is_here: HashSet<Tag> = self.pairs.iter().map(|(tag, _)| tag.clone()).collect();
         self.pairs.extend(more.pairs.into_iter().filter(|(tag, _)| !is_here.contains(tag)));
         self.held.extend(more.held);
+        self.is_partial |= more.is_partial;
         self
+    }
+
+    /// Were there more tags than these?
+    pub(crate) fn is_partial(&self) -> bool {
+        self.is_partial
     }
 
     /// The tags that wait for a commit, and have no new version yet: those of a bump inside of

@@ -35,6 +35,7 @@
 //!   tags in one place.
 //! - [`with_cache`]: another cache for one future, in tests and for tenants.
 //! - [`peek`], [`refresh`], [`evict`], [`bypass`] and [`key_of`]: around one call.
+//! - [`at_least`] and [`snapshot`]: what one request sees of the versions.
 //! - [`observe`] and [`Cache::stats`]: what the cache did.
 //! - [`Codec`]: how values become bytes.
 //! - [`Tag::foreign`] and [`FragmentedKeys`]: others on the same Redis.
@@ -116,9 +117,9 @@ pub use fragkeys_runtime::{
     BatchMap, Bincode, Breaker, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError,
     CommitScope, Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, Health, KeyRing,
     KeyedBy, ModelInfo, Muted, Near, NearStats, OnCommit, Outcome, RingTag, Stats, Tag,
-    TaggedModel, Version, bypass, cache, cache_named, commit_follows, committing, evict, is_muted,
-    is_registered, key_of, models, mute, observe, on_commit, peek, refresh, register,
-    reset_for_tests, with_cache,
+    TaggedModel, Version, at_least, bypass, cache, cache_named, commit_follows, committing, evict,
+    is_muted, is_registered, key_of, models, mute, observe, on_commit, peek, refresh, register,
+    reset_for_tests, snapshot, with_cache,
 };
 
 #[doc(hidden)]

@@ -37,3 +37,4 @@ mod tidy;
 mod tls;
 mod tracking;
 mod ui;
+mod view;

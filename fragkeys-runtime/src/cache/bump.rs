@@ -13,6 +13,7 @@ use super::{Cache, Shared};
 use crate::commit;
 use crate::error::Error;
 use crate::fragmented_keys::FragmentedKeys;
+use crate::global;
 use crate::log::{notice, warning};
 use crate::seeded::Seeded;
 use crate::store::Store as _;
@@ -115,11 +116,18 @@ impl Bump {
     async fn send(mut self) -> Result<Bumped, Error> {
         self.cache.ensure_retry();
         let Shared { store, queue, settings, bumps, counters, .. } = &*self.cache.shared;
+        let view = global::view();
+        if let Some(view) = &view {
+            view.expect_bump(&self.cache, &self.tags);
+        }
         let mut settles = queue.among(&self.tags);
         // Until the store has answered, the bump may be lost: also if this future is dropped.
         let answers = store.bump(&self.tags, settings.operation_timeout).await;
         let (tags, versions, outcome) = sort(&mut self.tags, answers);
         self.cache.judge(bumps, "bumping", &outcome);
+        if let Some(view) = &view {
+            view.note_bump(&self.cache, &tags, &versions);
+        }
         if outcome.is_err() {
             let done: HashSet<&Tag> = tags.iter().collect();
             settles.retain(|(tag, _)| done.contains(tag));
@@ -182,7 +190,13 @@ impl Drop for Repeated {
 impl Drop for Bump {
     fn drop(&mut self) {
         let Shared { store, queue, .. } = &*self.cache.shared;
-        if !self.tags.is_empty() && !store.bump_at_once(&self.tags) {
+        if self.tags.is_empty() {
+            return;
+        }
+        if let Some(view) = global::view() {
+            view.expect_bump(&self.cache, &self.tags);
+        }
+        if !store.bump_at_once(&self.tags) {
             queue.add(&self.tags);
             self.cache.ensure_retry();
         }

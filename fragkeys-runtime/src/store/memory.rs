@@ -136,6 +136,11 @@ impl MemoryStore {
         tags.iter().map(|tag| Ok(self.give(tag, &mut newest)?.1)).collect()
     }
 
+    fn found(&self, place: Place) -> Found {
+        let entry = self.entries.get(&place.key).filter(|kept| kept.until > Instant::now());
+        Found { place: Arc::new(place), entry: entry.map(|kept| kept.bytes) }
+    }
+
     fn lock_newest(&self) -> MutexGuard<'_, u64> {
         // The number is right after every step, whoever panicked.
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
@@ -204,8 +209,22 @@ impl Store for MemoryStore {
         if self.has_near {
             place.grounds = Some(Arc::new(Grounds::new(known, Vec::new())));
         }
-        let entry = self.entries.get(&place.key).filter(|kept| kept.until > Instant::now());
-        Ok(Found { place: Arc::new(place), entry: entry.map(|kept| kept.bytes) })
+        Ok(self.found(place))
+    }
+
+    async fn fetch(
+        &self,
+        identity: &Identity,
+        versions: &[Version],
+        _: Deadline,
+    ) -> Result<Found, Error> {
+        let mut place = identity.at(versions);
+        if self.has_near {
+            let cell = |(tag, version): (&Tag, &Version)| Some((self.versions.get(tag)?, *version));
+            let cells = identity.tags.iter().zip(versions).map(cell).collect::<Option<Vec<_>>>();
+            place.grounds = cells.map(|cells| Arc::new(Grounds::new(cells, Vec::new())));
+        }
+        Ok(self.found(place))
     }
 
     async fn look_many(

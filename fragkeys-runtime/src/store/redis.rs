@@ -199,6 +199,25 @@ impl Store for RedisStore {
         Box::pin(self.look_anew(&link, identity, lifetime, deadline)).await
     }
 
+    async fn fetch(
+        &self,
+        identity: &Identity,
+        versions: &[Version],
+        deadline: Deadline,
+    ) -> Result<Found, Error> {
+        let place = identity.at(versions);
+        let entry = read_entry(self.route.one(self.get(&place.key), deadline).await?)?;
+        // While these are the present versions, the near tier may keep what stands under them.
+        let live = self.route.link()?.and_then(|link| link.live_now());
+        let cells = live.as_ref().and_then(|live| live.cells.as_ref());
+        let ready = cells.and_then(|cells| self.ready(cells, identity));
+        let place = match ready {
+            Some(ready) if ready.place.address == place.address => ready.place.clone(),
+            _ => Arc::new(place),
+        };
+        Ok(Found { place, entry })
+    }
+
     async fn look_many(
         &self,
         identities: &[Arc<Identity>],
