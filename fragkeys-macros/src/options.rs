@@ -19,6 +19,7 @@ pub(crate) struct Options {
     pub(crate) cache_if: Option<Expr>,
     pub(crate) jitter: Option<Expr>,
     pub(crate) near: Option<Expr>,
+    pub(crate) lease: Option<Expr>,
     pub(crate) codec: Option<Type>,
     pub(crate) batch: Option<BatchOption>,
 }
@@ -53,6 +54,7 @@ impl OptionSet for Options {
         ("cache_if", "cache_if = |value| !value.is_empty()"),
         ("jitter", "jitter = 0.1"),
         ("near", "near = false"),
+        ("lease", "lease = false"),
         ("codec", "codec = fragkeys::Json"),
         ("batch", "batch = id"),
     ];
@@ -70,6 +72,7 @@ impl OptionSet for Options {
             "cache_if" => set(&mut self.cache_if, name, value.parse()?),
             "jitter" => set(&mut self.jitter, name, value.parse()?),
             "near" => set(&mut self.near, name, value.parse()?),
+            "lease" => set(&mut self.lease, name, value.parse()?),
             "codec" => set(&mut self.codec, name, codec(value)?),
             _ => set(&mut self.batch, name, batch(name, value)?),
         }

@@ -12,6 +12,7 @@ use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::key::{Identity, Place};
+use crate::lease::Claim;
 use crate::log::{notice, warning};
 use crate::near::{NearStats, NearTier};
 use crate::queue::BumpQueue;
@@ -40,6 +41,7 @@ struct Shared {
     counters: Counters,
     reads: Condition,
     writes: Condition,
+    leases: Condition,
     bumps: Condition,
     /// Bumps that are repeated later.
     repeated: AtomicUsize,
@@ -84,6 +86,7 @@ impl Cache {
                 counters: Counters::default(),
                 reads: Condition::default(),
                 writes: Condition::default(),
+                leases: Condition::default(),
                 bumps: Condition::default(),
                 repeated: AtomicUsize::new(0),
                 last_error: LastError::default(),
@@ -208,6 +211,14 @@ impl Cache {
         self.shared.settings.flight_wait
     }
 
+    pub(crate) fn lease_wait(&self) -> Duration {
+        self.shared.settings.lease_wait
+    }
+
+    pub(crate) fn has_leases(&self) -> bool {
+        !self.lease_wait().is_zero() && self.shared.store.has_leases()
+    }
+
     /// What all keys of this cache begin with.
     #[must_use]
     pub fn prefix(&self) -> &str {
@@ -287,6 +298,29 @@ impl Cache {
         self.judge(&self.shared.writes, "storing", &answer);
         if answer.is_ok() {
             self.shared.counters.stored.add();
+        }
+        answer
+    }
+
+    /// Asks who is to run for an entry that a look did not find, or to go on waiting for that.
+    pub(crate) async fn claim(
+        &self,
+        identity: &Identity,
+        place: &Place,
+        is_waiting: bool,
+        budget: &mut Budget,
+    ) -> Result<Claim, Error> {
+        self.check_queue(identity)?;
+        budget.check()?;
+        let deadline = budget.deadline();
+        let answer = self.shared.store.claim(&place.key, is_waiting, deadline).await;
+        // Waiting for others is not the store's doing, and has a bound of its own.
+        if !matches!(answer, Ok(Claim::Wait(_))) {
+            budget.spend(deadline);
+        }
+        self.judge(&self.shared.leases, "leasing", &answer);
+        if self.shared.queue.len() > 0 {
+            self.check_queue(identity)?;
         }
         answer
     }

@@ -16,6 +16,7 @@ use crate::value::{KeyPart, Plan, Reading, TagPart};
 
 mod answer;
 pub(crate) mod batch;
+mod lease;
 mod miss;
 mod near;
 mod ordered;
@@ -194,6 +195,7 @@ fn request<T>(
         near: is_near.then(|| call.bytes.as_slice().into()),
         // The shape is part of the fingerprint.
         sealed_with: Vec::new(),
+        is_leased: call.site.is_leased,
         name,
         cache,
     })

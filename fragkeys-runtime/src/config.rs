@@ -60,6 +60,7 @@ pub(crate) struct Settings {
     pub(crate) max_queued_bumps: usize,
     pub(crate) flight_wait: Duration,
     pub(crate) max_flight_waiters: usize,
+    pub(crate) lease_wait: Duration,
     pub(crate) format: Format,
     pub(crate) also_bump: Vec<FragmentedKeys>,
     pub(crate) near: Option<Near>,
@@ -116,6 +117,7 @@ impl Config {
                 max_queued_bumps: 10_000,
                 flight_wait: Duration::from_secs(10),
                 max_flight_waiters: 100_000,
+                lease_wait: Duration::from_secs(5),
                 format: Format::Bincode,
                 also_bump: Vec::new(),
                 near: None,
@@ -188,6 +190,21 @@ impl Config {
     /// How many calls wait for one run. Default: 100,000. Those past it run themselves.
     pub fn max_flight_waiters(mut self, calls: usize) -> Self {
         self.settings.max_flight_waiters = calls;
+        self
+    }
+
+    /// How long a call waits for the run of another process, before it runs itself. Default: 5 s;
+    /// zero turns leases off. Not for an embedded store, which is one process's.
+    ///
+    /// Of all processes that miss an entry, one runs: it takes a lease in Redis and renews it while
+    /// it runs. The others have the value as soon as it is stored. A process that is killed loses
+    /// its lease within 750 ms, and another one runs. In each process one call waits for that and
+    /// its flight waits for it, so keep this below [`flight_wait`](Self::flight_wait), and above what
+    /// your slowest function takes: past it, one call of each process runs.
+    ///
+    /// Without `flight_wait` there are no leases, either.
+    pub fn lease_wait(mut self, longest: Duration) -> Self {
+        self.settings.lease_wait = longest;
         self
     }
 
@@ -297,6 +314,8 @@ impl Config {
             "max_queued_bumps is zero: a failed bump would bump the whole cache"
         } else if settings.flight_wait > Duration::from_secs(3_600) {
             "flight_wait is above an hour: a call would wait that long for a run that hangs"
+        } else if settings.lease_wait > Duration::from_secs(3_600) {
+            "lease_wait is above an hour: a call would wait that long for a run that hangs"
         } else if settings.prefix.is_empty() {
             "prefix is empty: it keeps this cache's keys apart from others in the same Redis"
         } else if let Some(problem) = settings.near.and_then(|near| near.problem()) {

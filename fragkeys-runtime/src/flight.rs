@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use self::alarm::Alarm;
+pub(crate) use self::alarm::Alarm;
 use self::state::Waiter;
 pub(crate) use self::state::{Flight, Flights, Role, Runner, Ticket, Turn};
 use crate::key::Place;

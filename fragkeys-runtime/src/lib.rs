@@ -25,6 +25,7 @@ mod global;
 mod health;
 mod key;
 mod key_ring;
+mod lease;
 mod log;
 #[cfg(feature = "metrics")]
 mod metric;

@@ -22,6 +22,7 @@ mod foreign;
 mod interop;
 mod invariants;
 mod key_ring;
+mod lease;
 mod model;
 mod near;
 mod parity;

@@ -42,6 +42,7 @@ where
                     budget,
                     ticket,
                     is_anew: false,
+                    lease: None,
                 }),
             }
         }

@@ -30,6 +30,8 @@ pub(crate) struct Request {
     pub(crate) timeout: Duration,
     /// Where its value stands in the near tier, if it may.
     pub(crate) near: Option<Box<[u8]>>,
+    /// Does one process run for all?
+    pub(crate) is_leased: bool,
     /// The function or entry, for messages.
     pub(crate) name: Arc<str>,
 }
@@ -97,6 +99,11 @@ impl Request {
             });
         }
         None
+    }
+
+    /// The value's bytes in an entry that is this call's.
+    pub(super) fn payload(&self, place: &Place, entry: &Bytes) -> Option<Bytes> {
+        envelope::open(entry, &self.address(place)).map(|payload| entry.slice_ref(payload))
     }
 
     /// What an entry at this place must have been sealed for.

@@ -1,7 +1,7 @@
 //! The Redis store, and the only place that knows the `redis` crate.
 //!
 //! Layout: `{prefix}:t:{tag}` holds a version in decimal ASCII, `{prefix}:v:{key_name}:{hash}`
-//! an entry. A look is one round trip where this process knows the versions already:
+//! an entry, `{prefix}:l:…` a lease. A look is one round trip where this process knows the versions already:
 //! it asks for them and for the entry under them at once, and believes the entry only
 //! if the versions that came back are the ones it assumed.
 
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 use quick_cache::sync::DefaultLifecycle;
 use redis::{Value, cmd};
 
+use self::lease::Leases;
+pub(crate) use self::lease::{Grant, Watch};
 use self::link::Failure;
 pub(crate) use self::look::Ready;
 use self::recent::Recent;
@@ -34,6 +36,7 @@ mod bump;
 mod cell;
 mod cluster;
 mod job;
+mod lease;
 mod link;
 mod look;
 mod node;
@@ -55,6 +58,7 @@ const TAGS_PER_RUN: usize = 10_000;
 
 pub(crate) struct RedisStore {
     route: Route,
+    leases: Arc<Leases>,
     recent: Arc<Recent>,
     prefix: String,
     /// How long a tag is kept after a bump, or a store with it.
@@ -83,8 +87,10 @@ impl RedisStore {
         let is_cluster = matches!(servers.layout, Layout::Cluster(_));
         let recent = Arc::new(Recent::new(settings, queue, is_cluster));
         let ledger = settings.near.map(|near| Arc::new(Ledger::new(near.max_staleness)));
+        let route = Route::open(servers, settings, recent.clone(), ledger.as_ref())?;
         Ok(RedisStore {
-            route: Route::open(servers, settings, recent.clone(), ledger.as_ref())?,
+            leases: Leases::new(route.beside(), settings.operation_timeout),
+            route,
             recent,
             prefix: settings.prefix.clone(),
             tag_lifetime: settings.tag_lifetime,
@@ -262,9 +268,15 @@ impl Store for RedisStore {
     }
 
     async fn remove(&self, key: &str, deadline: Deadline) -> Result<bool, Error> {
-        let mut delete = cmd("DEL");
-        delete.arg(key);
-        match self.route.one(self.route.command(key, delete), deadline).await? {
+        // With its lease: who still runs for it began before.
+        let keys = std::iter::once(key.to_owned()).chain(self.lease_key(key));
+        let delete = |key: String| {
+            let mut delete = cmd("DEL");
+            delete.arg(&key);
+            self.route.command(&key, delete)
+        };
+        let replies = self.route.send(keys.map(delete).collect(), deadline).await;
+        match replies.into_iter().next().unwrap_or_else(|| Err(nonsense("no reply")))? {
             Value::Int(removed) => Ok(removed > 0),
             other => Err(refusal(other)),
         }

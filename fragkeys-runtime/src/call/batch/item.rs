@@ -233,6 +233,7 @@ fn request<T>(mut call: Call, cache: &Cache, reading: &Reading<T>) -> Option<Req
         timeout: call.jittered_timeout(cache),
         identity: call.identity(cache, codec),
         sealed_with: Vec::new(),
+        is_leased: false,
         name,
         cache: cache.clone(),
     })

@@ -57,7 +57,7 @@ pub(super) struct Common {
     /// Of the near tier, if there is one.
     ledger: Option<Arc<Ledger>>,
     /// Whether the server can be reached: said once, and not by each link.
-    condition: Condition,
+    condition: Arc<Condition>,
     last_error: Arc<LastError>,
 }
 
@@ -68,8 +68,21 @@ impl Links {
             server: Arc::new(server),
             recent: means.recent.clone(),
             ledger,
-            condition: Condition::default(),
+            condition: Arc::default(),
             last_error: means.last_error.clone(),
+        };
+        Links { by_runtime: Arc::default(), common: Arc::new(common) }
+    }
+
+    /// Others to the same server, of which those who use these need not know.
+    pub(super) fn beside(&self) -> Self {
+        let Common { server, recent, condition, last_error, .. } = &*self.common;
+        let common = Common {
+            server: server.clone(),
+            recent: recent.clone(),
+            ledger: None,
+            condition: condition.clone(),
+            last_error: last_error.clone(),
         };
         Links { by_runtime: Arc::default(), common: Arc::new(common) }
     }

@@ -16,7 +16,7 @@ use redis::{Pipeline, ServerError, Value};
 use self::memory::{Bumps, Remembered};
 use super::cluster::by_slot;
 use super::link::Live;
-use super::reply::{is_busy, nonsense, read_told, read_version, refusal};
+use super::reply::{is_busy, nonsense, read_texts, read_told, read_version, refusal};
 use super::script::{BUMP, RENEW, RENEW_ORIGINAL};
 use super::{TAGS_PER_RUN, script_keys};
 use crate::config::Settings;

@@ -94,6 +94,19 @@ impl Route {
         }
     }
 
+    /// Another one to the same servers, which does not share connections with this one's calls.
+    pub(super) fn beside(&self) -> Self {
+        match self {
+            Route::Single(links) => Route::Single(links.beside()),
+            // Has connections for each runtime anyway, also for that of who asks for this.
+            Route::Cluster(cluster) => Route::Cluster(cluster.clone()),
+        }
+    }
+
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self, Route::Cluster(_))
+    }
+
     /// The link that all keys can be reached through, if there is one.
     pub(super) fn link(&self) -> Result<Option<Arc<Link>>, Error> {
         match self {

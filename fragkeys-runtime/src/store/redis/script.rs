@@ -153,6 +153,62 @@ end
 return told
 ";
 
+/// Who runs for an entry that is missing: nobody, if it is there by now. Behind the two arguments
+/// that all scripts have, the token of who asks. It finds its own where it had to ask twice. What
+/// nobody of us wrote is written over: who waited for it would wait for nothing.
+const CLAIM_LEASE_AT: &str = r"
+local entry = redis.pcall('GET', KEYS[2])
+if type(entry) == 'string' then return {'stored', entry} end
+local held = redis.pcall('GET', KEYS[1])
+local left = redis.call('PTTL', KEYS[1])
+if type(held) == 'string' and left > 0 and left <= tonumber(ARGV[1]) then
+    if held == ARGV[3] then return {'owned'} end
+    local admits = tonumber(string.match(held, '^%+(%d+)$'))
+    if admits and admits > 0 then
+        local others = string.format('+%.0f', math.min(admits, 1000000) - 1)
+        redis.call('SET', KEYS[1], others, 'PX', ARGV[1])
+        return {'admitted'}
+    end
+    if admits or (#held == 32 and not string.find(held, '%X')) then return {'held', left} end
+end
+redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[1])
+return {'owned'}
+";
+
+/// Those that are still their owners', by their tokens; `+` is any of several.
+const RENEW_EACH_LEASE: &str = r"
+for i, key in ipairs(KEYS) do
+    local held, token = redis.pcall('GET', key), ARGV[i + 2]
+    local is_one_of_several = token == '+' and type(held) == 'string' and string.sub(held, 1, 1) == '+'
+    if held == token or is_one_of_several then redis.call('PEXPIRE', key, ARGV[1]) end
+end
+return {}
+";
+
+/// A token and a number for each: so many others may run at once from now on; where that is none,
+/// the next one takes the lease. One that another has by now is left alone.
+const RELEASE_EACH_LEASE: &str = r"
+for i, key in ipairs(KEYS) do
+    local held, token, lets_in = redis.pcall('GET', key), ARGV[i * 2 + 1], tonumber(ARGV[i * 2 + 2])
+    local admits = type(held) == 'string' and tonumber(string.match(held, '^%+(%d+)$'))
+    if held == token or admits or (token == '+' and not held) then
+        if lets_in == 0 then
+            redis.call('DEL', key)
+        else
+            local others = string.format('+%.0f', math.min((admits or 0) + lets_in, 1000000))
+            redis.call('SET', key, others, 'PX', ARGV[1])
+        end
+    end
+end
+return {}
+";
+
+pub(super) static CLAIM_LEASE: LazyLock<Script> = LazyLock::new(|| Script::new("", CLAIM_LEASE_AT));
+pub(super) static RENEW_LEASES: LazyLock<Script> =
+    LazyLock::new(|| Script::new("", RENEW_EACH_LEASE));
+pub(super) static RELEASE_LEASES: LazyLock<Script> =
+    LazyLock::new(|| Script::new("", RELEASE_EACH_LEASE));
+
 pub(super) static BUMP: LazyLock<Script> = LazyLock::new(|| Script::new(PRELUDE, BUMP_EACH));
 pub(super) static SEED: LazyLock<Script> = LazyLock::new(|| Script::new(PRELUDE, SEED_EACH));
 pub(super) static BUMP_ORIGINAL: LazyLock<Script> =
