@@ -131,12 +131,7 @@ impl Herd {
         let line = self.ask("collect");
         let numbers: Vec<u64> = line.split(' ').map(|word| word.parse().expect(&line)).collect();
         let number = |at: usize| usize::try_from(numbers[at]).unwrap();
-        Collected {
-            answers: number(0),
-            values: number(1),
-            errors: number(2),
-            panics: number(3),
-        }
+        Collected { answers: number(0), values: number(1), errors: number(2), panics: number(3) }
     }
 
     /// All were answered, and alike.

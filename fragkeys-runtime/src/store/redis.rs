@@ -11,9 +11,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use redis::{Value, cmd};
 
-use self::link::Failure;
-pub(crate) use self::lease::{Grant, Watch};
 use self::lease::Leases;
+pub(crate) use self::lease::{Grant, Watch};
+use self::link::Failure;
 pub(crate) use self::look::Ready;
 use self::recent::Recent;
 use self::reply::{nonsense, read_entry, refusal};

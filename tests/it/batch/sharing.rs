@@ -40,16 +40,9 @@ async fn users(source: &Source, ids: &[u64]) -> Answer {
     Ok(ids.iter().filter(|id| **id != NOBODY).map(|id| (*id, format!("user {id}"))).collect())
 }
 
-fn call(
-    cache: &Cache,
-    source: &Arc<Source>,
-    ids: &[u64],
-) -> JoinHandle<(Answer, Option<Outcome>)> {
+fn call(cache: &Cache, source: &Arc<Source>, ids: &[u64]) -> JoinHandle<(Answer, Option<Outcome>)> {
     let (source, ids) = (source.clone(), ids.to_vec());
-    tokio::spawn(with_cache(
-        cache.clone(),
-        async move { observe(users(&source, &ids)).await },
-    ))
+    tokio::spawn(with_cache(cache.clone(), async move { observe(users(&source, &ids)).await }))
 }
 
 async fn wait_for_misses(cache: &Cache, misses: u64) {

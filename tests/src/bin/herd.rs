@@ -91,9 +91,9 @@ async fn obey(words: &[&str], calls: &mut Calls) -> String {
             for caller in 0..callers {
                 let id = (first + caller % ids) as u64;
                 let is_leased = *name == "row";
-                calls.spawn(async move {
-                    if is_leased { row(id).await } else { unleased(id).await }
-                });
+                calls.spawn(
+                    async move { if is_leased { row(id).await } else { unleased(id).await } },
+                );
             }
             "ok".to_owned()
         }

@@ -188,9 +188,9 @@ impl Leases {
     }
 
     async fn release(&self, ended: Vec<Ended>) {
-        let named = ended.into_iter().map(|Ended { held, lets_in }| {
-            (held.key, vec![held.token, lets_in.to_string()])
-        });
+        let named = ended
+            .into_iter()
+            .map(|Ended { held, lets_in }| (held.key, vec![held.token, lets_in.to_string()]));
         self.call(&RELEASE_LEASES, named.collect()).await;
     }
 
