@@ -1,12 +1,12 @@
 //! A cache: a store, its settings, and what happens when the store fails.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use crate::codec::Format;
-use crate::condition::Condition;
+use crate::condition::{Condition, LastError};
 use crate::config::{SHORTEST_TIMEOUT, Settings};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
@@ -46,7 +46,7 @@ struct Shared {
     /// Bumps that are repeated later.
     repeated: AtomicUsize,
     /// What the store refused last.
-    last_error: Mutex<Option<Error>>,
+    last_error: LastError,
     since: SystemTime,
 }
 
@@ -89,7 +89,7 @@ impl Cache {
                 leases: Condition::default(),
                 bumps: Condition::default(),
                 repeated: AtomicUsize::new(0),
-                last_error: Mutex::default(),
+                last_error: LastError::default(),
                 since: SystemTime::now(),
             }),
         }
@@ -176,11 +176,18 @@ impl Cache {
         self.shared.settings.max_queued_bumps
     }
 
-    /// The near tier, unless what is in it may have to be left alone: a failed bump may be of its
-    /// tags, which it does not know.
+    /// The near tier to answer from, unless what is in it may have to be left alone: a failed bump
+    /// may be of its tags, which it does not know.
     #[inline]
     pub(crate) fn near(&self) -> Option<&NearTier> {
-        self.shared.near.as_ref().filter(|_| self.shared.queue.len() == 0)
+        self.near_tier().filter(|_| self.shared.queue.len() == 0)
+    }
+
+    /// The near tier to keep things in and to drop them from, whatever waits: what it knows must not
+    /// be out of date when nothing waits any more.
+    #[inline]
+    pub(crate) fn near_tier(&self) -> Option<&NearTier> {
+        self.shared.near.as_ref()
     }
 
     pub(crate) fn has_near(&self) -> bool {
@@ -354,7 +361,7 @@ impl Cache {
                 if condition.begins_to_fail() {
                     warning!({ cache = name } "cache `{name}`: {doing} fails: {error}");
                 }
-                self.keep_error(error);
+                self.shared.last_error.keep(error);
             }
         }
     }

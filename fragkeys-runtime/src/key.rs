@@ -59,6 +59,6 @@ pub(crate) fn key_base(prefix: &str, key_name: &str) -> String {
 pub(crate) fn version_key(prefix: &str, tag: &Tag) -> String {
     match tag.key_of_others() {
         Some(key) => key.to_owned(),
-        None => format!("{prefix}:t:{}", tag.as_str()),
+        None => [prefix, ":t:", tag.as_str()].concat(),
     }
 }

@@ -33,6 +33,7 @@ impl Miss {
         let mut is_waiting = false;
         loop {
             let identity = &self.request.identity;
+            let removals = self.request.removals();
             let claim = cache.claim(identity, &self.place, is_waiting, &mut self.budget).await;
             let wait = match claim {
                 Err(_) => return None,
@@ -42,7 +43,8 @@ impl Miss {
                 }
                 Ok(Claim::Stored(entry)) => {
                     let payload = self.request.payload(&self.place, &entry)?;
-                    return Some((self.request.open(&self.place, reading, &entry)?, payload));
+                    let value = self.request.open(&self.place, reading, &entry, removals)?;
+                    return Some((value, payload));
                 }
                 Ok(Claim::Wait(wait)) => wait,
             };

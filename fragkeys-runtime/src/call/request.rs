@@ -68,17 +68,28 @@ impl Request {
                 "a bump of one of its tags waits for the commit",
             ));
         }
+        let removals = self.removals();
         let Found { place, entry } = self.cache.look(&self.identity, self.timeout, budget).await?;
-        let value = entry.and_then(|entry| self.open(&place, reading, &entry));
+        let value = match entry {
+            Some(entry) => self.open(&place, reading, &entry, removals),
+            None => self.find_made(reading.nearby),
+        };
         Ok(Looked { value, place })
     }
 
-    /// The value of an entry that is this call's and can be read.
-    pub(super) fn open<T>(&self, place: &Place, reading: &Reading<T>, entry: &[u8]) -> Option<T> {
+    /// The value of an entry that is this call's and can be read. `removals` are from before the
+    /// look.
+    pub(super) fn open<T>(
+        &self,
+        place: &Place,
+        reading: &Reading<T>,
+        entry: &[u8],
+        removals: u64,
+    ) -> Option<T> {
         let payload = envelope::open(entry, &self.address(place));
         let value = payload.map(|payload| (reading.decode)(self.cache.format(), payload));
         if let Some(Ok(value)) = value {
-            self.keep_found(reading.nearby, place, &value, entry);
+            self.keep_found(reading.nearby, place, &value, entry, removals);
             return Some(value);
         }
         self.cache.counters().rejected.add();

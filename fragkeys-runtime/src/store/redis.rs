@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use quick_cache::sync::DefaultLifecycle;
 use redis::{Value, cmd};
 
 use self::lease::Leases;
@@ -18,7 +19,7 @@ pub(crate) use self::look::Ready;
 use self::recent::Recent;
 use self::reply::{nonsense, read_entry, refusal};
 use self::route::Route;
-use super::memory::{Weight, sized_cache};
+use super::memory::{Weight, sized_cache_with};
 use super::{Deadline, Each, Found, Put, Store};
 use crate::cache::outliving;
 use crate::config::{Layout, Servers, Settings};
@@ -27,6 +28,7 @@ use crate::health::Reach;
 use crate::key::{Identity, Place, version_key};
 use crate::near::Ledger;
 use crate::queue::BumpQueue;
+use crate::seeded::Seeded;
 use crate::tag::{Kind, Tag};
 use crate::version::Version;
 
@@ -62,7 +64,7 @@ pub(crate) struct RedisStore {
     /// How long a tag is kept after a bump, or a store with it.
     tag_lifetime: Duration,
     /// What Redis told last.
-    guesses: quick_cache::sync::Cache<Tag, Guess, Weight>,
+    guesses: quick_cache::sync::Cache<Tag, Guess, Weight, Seeded>,
     /// What the near tier knows of the connections, if there is one.
     ledger: Option<Arc<Ledger>>,
 }
@@ -92,7 +94,12 @@ impl RedisStore {
             recent,
             prefix: settings.prefix.clone(),
             tag_lifetime: settings.tag_lifetime,
-            guesses: sized_cache(GUESS_BYTES, Weight),
+            guesses: sized_cache_with(
+                GUESS_BYTES,
+                Weight,
+                Seeded::at_random(),
+                DefaultLifecycle::default(),
+            ),
             ledger,
         })
     }
@@ -131,14 +138,17 @@ impl RedisStore {
     }
 
     /// Remembers versions that Redis told; and for how long it keeps them, if that was said.
-    fn remember(&self, tags: &[Tag], versions: &[Version], lifetime: Option<Duration>) {
+    fn remember<'a>(
+        &self,
+        versions: impl IntoIterator<Item = (&'a Tag, Version)>,
+        lifetime: Option<Duration>,
+    ) {
         let now = Instant::now();
-        for (tag, &version) in tags.iter().zip(versions) {
-            let before = self.guesses.get(tag).filter(|guess| guess.version == version);
-            let kept_until = match (lifetime, before) {
-                (Some(lifetime), _) => now + lifetime,
-                (None, Some(before)) => before.kept_until,
-                (None, None) => now,
+        for (tag, version) in versions {
+            let before = || self.guesses.get(tag).filter(|guess| guess.version == version);
+            let kept_until = match lifetime {
+                Some(lifetime) => now + lifetime,
+                None => before().map_or(now, |before| before.kept_until),
             };
             self.guesses.insert(tag.clone(), Guess { version, kept_until });
         }
@@ -176,7 +186,7 @@ impl Store for RedisStore {
             && let Some(cells) = &live.cells
             && let Some(ready) = self.ready(cells, identity)
         {
-            match live.ask_one(&ready.get, deadline).await {
+            match live.look(&ready, deadline).await {
                 // A version that has moved since may have done so before the entry was read.
                 Ok(reply) if ready.is_current(cells) => {
                     return Ok(Found { place: ready.place.clone(), entry: read_entry(reply)? });

@@ -250,7 +250,7 @@ impl<V> Item<V> {
         let Some(request) = &self.request else { return };
         match answer {
             Ok(Found { place, entry }) => {
-                self.value = entry.and_then(|entry| request.open(&place, reading, &entry));
+                self.value = entry.and_then(|entry| request.open(&place, reading, &entry, 0));
                 let counters = request.cache.counters();
                 if self.value.is_some() {
                     counters.hits.add();

@@ -24,6 +24,8 @@ pub(super) struct Cells {
     next: AtomicU64,
     /// The connection is gone, or not to be used any more.
     is_over: AtomicBool,
+    /// How often one of them has moved: counted up behind each move.
+    moves: Arc<AtomicU64>,
     /// In what they say without being asked.
     pub(super) trust: Arc<Trust>,
     /// Who waits for a change at a key that has no cell.
@@ -47,17 +49,26 @@ impl Weighter<String, Arc<Cell>> for Weight {
 /// A cell that is evicted, or was never taken in, is abandoned before it cannot be found any
 /// more: who still holds it must not trust it, nor put a version into it.
 #[derive(Clone)]
-struct Abandon;
+struct Abandon {
+    moves: Arc<AtomicU64>,
+}
+
+impl Abandon {
+    fn abandon(&self, cell: &Cell) {
+        cell.abandon();
+        self.moves.fetch_add(1, Ordering::Release);
+    }
+}
 
 impl Lifecycle<String, Arc<Cell>> for Abandon {
     type RequestState = ();
 
     fn before_evict(&self, (): &mut (), _: &String, cell: &mut Arc<Cell>) {
-        cell.abandon();
+        self.abandon(cell);
     }
 
     fn on_evict(&self, (): &mut (), _: String, cell: Arc<Cell>) {
-        cell.abandon();
+        self.abandon(&cell);
     }
 }
 
@@ -65,21 +76,24 @@ impl Cells {
     pub(super) fn new() -> Self {
         let typical_item = OVERHEAD + 32;
         let items = usize::try_from(BYTES / typical_item).unwrap_or(usize::MAX);
+        let moves = Arc::<AtomicU64>::default();
+        let abandon = Abandon { moves: moves.clone() };
         let by_key = match OptionsBuilder::new()
             .estimated_items_capacity(items)
             .weight_capacity(BYTES)
             .build()
         {
             Ok(options) => {
-                Cache::with_options(options, Weight, DefaultHashBuilder::default(), Abandon)
+                Cache::with_options(options, Weight, DefaultHashBuilder::default(), abandon)
             }
             // Only for a capacity that was not given.
-            Err(_) => Cache::with(items, BYTES, Weight, DefaultHashBuilder::default(), Abandon),
+            Err(_) => Cache::with(items, BYTES, Weight, DefaultHashBuilder::default(), abandon),
         };
         Cells {
             by_key,
             next: AtomicU64::new(FIRST_QUESTION),
             is_over: AtomicBool::new(false),
+            moves,
             trust: Arc::new(Trust::new()),
             watches: Arc::default(),
         }
@@ -145,6 +159,7 @@ impl Cells {
     pub(super) fn forget(&self, key: &str) {
         if let Some(cell) = self.by_key.get(key) {
             cell.forget(self.next_question());
+            self.note_move();
         }
     }
 
@@ -153,7 +168,18 @@ impl Cells {
         for (_, cell) in self.by_key.iter() {
             cell.forget(self.next_question());
         }
+        self.note_move();
         self.watches.ring_all();
+    }
+
+    /// While this number is the same, every cell holds what it held when it was read before. Who
+    /// sees to that reads it first and then the cells.
+    pub(super) fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Acquire)
+    }
+
+    fn note_move(&self) {
+        self.moves.fetch_add(1, Ordering::Release);
     }
 
     fn next_question(&self) -> u64 {
@@ -164,13 +190,15 @@ impl Cells {
 /// The cells of this process that are believed without asking.
 static TRUSTED: RwLock<Vec<Weak<Cells>>> = RwLock::new(Vec::new());
 
-/// Has a bump of this process seen at once, whichever runtime's connection knows the version at
-/// this key, and of whichever cache: Redis tells them, too, but not before it has answered.
-pub(super) fn forget_everywhere(key: &str) {
+/// Has bumps of this process seen at once, whichever runtime's connection knows the versions at
+/// these keys, and of whichever cache: Redis tells them, too, but not before it has answered.
+pub(super) fn forget_everywhere(keys: impl Iterator<Item = String>) {
     let trusted = TRUSTED.read().unwrap_or_else(PoisonError::into_inner);
     let trusted: Vec<Arc<Cells>> = trusted.iter().filter_map(Weak::upgrade).collect();
     // Without the lock: the last one who has cells may be dropping them.
-    trusted.iter().for_each(|cells| cells.forget(key));
+    if !trusted.is_empty() {
+        keys.for_each(|key| trusted.iter().for_each(|cells| cells.forget(&key)));
+    }
 }
 
 impl Cells {

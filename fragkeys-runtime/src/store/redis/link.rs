@@ -4,8 +4,8 @@
 //! (each worker of actix, each `#[tokio::test]`) has its own. Whether calls wait for it or go
 //! straight to their functions is its breaker's to say.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use super::recent::Recent;
 use super::server::Server;
-use crate::condition::Condition;
+use crate::condition::{Condition, LastError};
 use crate::error::{Error, ErrorKind};
 use crate::health::Reach;
 use crate::near::Ledger;
@@ -24,6 +24,7 @@ use crate::store::identity::Identities;
 
 mod beat;
 mod breaker;
+mod gather;
 mod heartbeat;
 mod live;
 mod supervisor;
@@ -39,6 +40,8 @@ type LinkMap = ArcSwap<Vec<(Id, Arc<Link>)>>;
 pub(super) struct Means {
     pub(super) operation_timeout: Duration,
     pub(super) recent: Arc<Recent>,
+    /// Why one of the servers could not be reached the last time.
+    pub(super) last_error: Arc<LastError>,
 }
 
 /// The links of one store, by runtime.
@@ -57,19 +60,19 @@ pub(super) struct Common {
     ledger: Option<Arc<Ledger>>,
     /// Whether the server can be reached: said once, and not by each link.
     condition: Arc<Condition>,
-    last_error: Arc<Mutex<Option<Error>>>,
+    last_error: Arc<LastError>,
 }
 
 impl Links {
     /// With the ledger of the near tier, if what they tell may be believed without asking.
-    pub(super) fn to(server: Server, recent: Arc<Recent>, ledger: Option<Arc<Ledger>>) -> Self {
+    pub(super) fn to(server: Server, means: &Means, ledger: Option<Arc<Ledger>>) -> Self {
         let common = Common {
             server: Arc::new(server),
-            recent,
+            recent: means.recent.clone(),
             is_quiet: false,
             ledger,
             condition: Arc::default(),
-            last_error: Arc::default(),
+            last_error: means.last_error.clone(),
         };
         Links { by_runtime: Arc::default(), common: Arc::new(common) }
     }
@@ -100,7 +103,7 @@ impl Links {
 
     /// Why it could not be reached the last time.
     pub(super) fn last_error(&self) -> Option<Error> {
-        self.common.lock_last_error().clone()
+        self.common.last_error.get()
     }
 
     /// The link of the runtime that polls the caller.
@@ -127,12 +130,6 @@ impl Links {
         let common = self.common.clone();
         runtime.spawn(Supervisor { link: link.clone(), links, common, runtime: id }.run());
         Ok(link)
-    }
-}
-
-impl Common {
-    fn lock_last_error(&self) -> MutexGuard<'_, Option<Error>> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -208,6 +205,7 @@ impl Link {
 }
 
 /// Why commands were not answered.
+#[derive(Clone)]
 pub(super) enum Failure {
     /// The connection is gone; another one may do.
     Lost(Error),

@@ -1,5 +1,8 @@
 //! The scripts that give versions: two for tags of our own, and two for those of the Python
 //! original. Redis runs each as one step, so no bump is lost.
+//!
+//! What a script says of its tags is a text that is true of most, and behind it the number of each
+//! other tag (from 1) and the text that is true of that: ten thousand tags have one new version.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -21,7 +24,7 @@ local function version_at(key)
     local text = redis.pcall('GET', key)
     if is_version(text) then return text end
 end
-local versions = {}
+local told = {now}
 ";
 
 /// max(current + 1, now). Nearly always that is `now`: so it is written at once, which tells what
@@ -30,18 +33,19 @@ local versions = {}
 const BUMP_EACH: &str = r"
 local write, lifetime = redis.pcall, ARGV[1]
 for i, key in ipairs(KEYS) do
-    local version = now
     local before = write('SET', key, now, 'PX', lifetime, 'GET')
     if type(before) == 'table' then
         redis.call('SET', key, now, 'PX', lifetime)
     elseif before and before >= now and is_version(before) then
+        local version = now
         redis.call('SET', key, before)
         if type(redis.pcall('INCR', key)) == 'number' then version = redis.call('GET', key) end
         redis.call('SET', key, version, 'PX', lifetime)
+        told[#told + 1] = i
+        told[#told + 1] = version
     end
-    versions[i] = version
 end
-return versions
+return told
 ";
 
 /// `now`, only where there is still no version. A foreign `INCR` on a missing tag left a
@@ -49,13 +53,14 @@ return versions
 const SEED_EACH: &str = r"
 for i, key in ipairs(KEYS) do
     local version = version_at(key)
-    if not version then
-        version = now
-        redis.call('SET', key, version, 'PX', ARGV[1])
+    if version then
+        told[#told + 1] = i
+        told[#told + 1] = version
+    else
+        redis.call('SET', key, now, 'PX', ARGV[1])
     end
-    versions[i] = version
 end
-return versions
+return told
 ";
 
 /// The original counts milliseconds, as the text of a Python number; in Django's cache inside of a
@@ -66,7 +71,7 @@ return versions
 const PRELUDE_OF_ORIGINAL: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local versions = {}
+local told = {''}
 local function text_at(key)
     local text = redis.pcall('GET', key)
     if type(text) == 'string' then return text end
@@ -88,9 +93,10 @@ for i = 1, #KEYS, 2 do
     local version = next_for(KEYS[i], KEYS[i + 1])
     redis.call('SET', KEYS[i], version, 'PX', ARGV[1])
     redis.call('SET', KEYS[i + 1], version, 'PX', ARGV[1])
-    versions[#versions + 1] = version
+    told[#told + 1] = (i + 1) / 2
+    told[#told + 1] = version
 end
-return versions
+return told
 ";
 
 /// Only where there is nothing: what is not a text is somebody else's.
@@ -100,9 +106,10 @@ for i = 1, #KEYS, 2 do
     if redis.call('SET', KEYS[i], version, 'PX', ARGV[1], 'NX') then
         redis.call('SET', KEYS[i + 1], version, 'PX', ARGV[1])
     end
-    versions[#versions + 1] = text_at(KEYS[i]) or ''
+    told[#told + 1] = (i + 1) / 2
+    told[#told + 1] = text_at(KEYS[i]) or ''
 end
-return versions
+return told
 ";
 
 /// At least the version that this process was told (behind the two arguments that all scripts have, one
@@ -110,10 +117,10 @@ return versions
 /// stored under it and somewhere else may be older than a later bump that is forgotten too. Where
 /// there is none at all, the first read seeds one that is new. Says what it wrote.
 const RENEW_EACH: &str = r"
+told = {''}
 for i, key in ipairs(KEYS) do
     local current = version_at(key)
     local known = ARGV[i + 2]
-    versions[i] = ''
     if current and current < known then
         local version = now
         if known >= now then
@@ -123,26 +130,27 @@ for i, key in ipairs(KEYS) do
             end
         end
         redis.call('SET', key, version, 'PX', ARGV[1])
-        versions[i] = version
+        told[#told + 1] = i
+        told[#told + 1] = version
     end
 end
-return versions
+return told
 ";
 
 /// The same for the original's: its numbers, and ours behind each.
 const RENEW_EACH_OF_ORIGINAL: &str = r"
 for i = 1, #KEYS, 2 do
-    local version = ''
     if text_at(KEYS[i]) and number_at(KEYS[i]) < tonumber(ARGV[2 + (i + 1) / 2]) then
-        version = next_for(KEYS[i], KEYS[i + 1])
+        local version = next_for(KEYS[i], KEYS[i + 1])
         local known = tonumber(ARGV[2 + (i + 1) / 2])
         if tonumber(version) <= known then version = string.format('%.0f', known + 1) end
         redis.call('SET', KEYS[i], version, 'PX', ARGV[1])
         redis.call('SET', KEYS[i + 1], version, 'PX', ARGV[1])
+        told[#told + 1] = (i + 1) / 2
+        told[#told + 1] = version
     end
-    versions[#versions + 1] = version
 end
-return versions
+return told
 ";
 
 /// Who runs for an entry that is missing: nobody, if it is there by now. Behind the two arguments
