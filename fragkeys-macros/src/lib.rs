@@ -37,6 +37,7 @@ mod template;
 /// | `tags_from` | `\|value\| tags` that only the value can tell; see below | none |
 /// | `jitter` | 0.0–1.0, the share of the timeout that is taken off at random | 0 |
 /// | `near` | `false` keeps the function out of the near tier; `true` makes it an error if its type cannot be kept there | kept where its type can |
+/// | `lease` | `false` lets each process run that misses, instead of one for all; see the guide `herds` | `true`; batches take none |
 /// | `codec` | a codec type | the cache's |
 /// | `batch` | nothing, a name for an element, or `id in ids`: see below | one entry a call |
 ///
@@ -122,8 +123,11 @@ mod template;
 ///   keeps no other from the cache. The store adds one `operation_timeout` to the whole batch.
 /// - 1,000 elements, or fewer that have 10,000 tags or hold 16 MiB together, go in one pipeline.
 /// - Elements of a batch and calls of other functions never share entries.
+/// - Where calls of this process are running for all that a batch misses, it waits for them and does
+///   not run. One that also misses something else runs at once, for all that it misses: a body runs
+///   once, so it could not make up for another's that fails. Batches take no leases.
 /// - `observe` tells `Hit` if all elements were hits, else the worst that befell one: `Bypass`,
-///   `NotStored`, `Miss`. `Stats` counts elements.
+///   `NotStored`, `Miss`, `Shared`. `Stats` counts elements.
 ///
 /// # Where it goes
 ///

@@ -2,6 +2,7 @@
 //!
 //! - [`transactions`]: bumps and commits, with recipes for sqlx and Diesel.
 //! - [`faults`]: what happens on each fault of the store, and how to watch it.
+//! - [`herds`]: many callers of one missing entry, in one process and in several.
 //! - [`redis`]: one server, TLS, sentinels, a cluster; what happens while a part of it is away.
 //! - [`from_redis`]: from keys and `DEL`s written by hand, in phases that ship one by one.
 //! - [`from_cached`]: from the attributes of the `cached` crate.
@@ -12,7 +13,15 @@
 pub mod transactions {}
 
 #[doc = include_str!("../docs/faults.md")]
+#[doc = ""]
+#[doc = "## Over time"]
+#[doc = ""]
+#[doc = include_str!("../docs/soak.svg")]
 pub mod faults {}
+
+#[doc = include_str!("../docs/herds.md")]
+pub mod herds {}
+
 #[doc = include_str!("../docs/redis.md")]
 pub mod redis {}
 

@@ -63,6 +63,17 @@ impl Source {
         self.counts.lock().unwrap().values().copied().collect()
     }
 
+    /// Answers all from now on, each with its id.
+    fn open(&mut self) {
+        let mut runs = std::mem::replace(&mut self.runs, mpsc::unbounded_channel().1);
+        tokio::spawn(async move {
+            while let Some(run) = runs.recv().await {
+                let value = format!("row {}", run.id);
+                run.answer(&value).await;
+            }
+        });
+    }
+
     async fn next(&mut self) -> Run {
         let next = tokio::time::timeout(fragkeys_tests::wait::DEADLINE, self.runs.recv()).await;
         next.expect("a run begins").unwrap()

@@ -10,6 +10,7 @@ use crate::around::{Order, Wish};
 use crate::batch::{BatchPlan, ElementOps, Elements};
 use crate::cache::Cache;
 use crate::commit;
+use crate::flight;
 use crate::global;
 use crate::outcome::Report;
 use crate::site::{Instance, Path, Site};
@@ -17,6 +18,7 @@ use crate::view::View;
 
 mod item;
 mod ordered;
+mod share;
 
 use item::{Item, Items};
 
@@ -160,6 +162,7 @@ where
     let Asked { keys, clone, missing, mut items, report, order } = asked;
     // Also if its scope has ended when the body has: it may have read what was rolled back.
     let began_inside = commit::is_inside();
+    let ticket = items.cache.as_ref().map(|cache| cache.flights().ticket());
     let mut budget = items.cache.as_ref().map(Cache::budget);
     if let Some(budget) = &mut budget {
         items.look(&plan.ops.reading, budget).await;
@@ -170,25 +173,34 @@ where
         if let Some(reply) = reply {
             return order.reply(reply).await;
         }
+    } else if let (Some(budget), Some(ticket)) = (&mut budget, ticket)
+        && items.all.iter().any(Item::is_missing)
+    {
+        // Boxed, as all that is not about hits.
+        Box::pin(items.share(&plan.ops.reading, budget, ticket)).await;
+        report.tell(items.outcome());
     }
-    let rest = keys.iter().zip(&items.all).filter(|(_, item)| item.value.is_none());
+    let rest = keys.iter().zip(&items.all).filter(|(_, item)| item.is_missing());
     let rest: Vec<K> = rest.map(|(key, _)| clone(key)).collect();
     if rest.is_empty() {
         return (plan.join)(items.add_to((plan.map.empty)(), keys, &plan.map));
     }
     missing.put(rest);
-    let output = body.await;
+    let output = flight::lead(items.flights(), body).await;
     // Only the values are kept over the await below: an `Err` need not be `Send`.
     let map = match (plan.split)(output) {
         Ok(map) => map,
-        Err(output) => return output,
+        Err(output) => {
+            items.fail();
+            return output;
+        }
     };
     let mut next = if began_inside { keys.len() } else { 0 };
     while let Some(budget) = &mut budget
         && next < keys.len()
     {
-        let value_of = |at: usize| (plan.map.get)(&map, keys.get(at)?).filter(|it| cache_if(it));
-        let entries = items.seal_some(&mut next, &plan.ops, value_of);
+        let value_of = |at: usize| (plan.map.get)(&map, keys.get(at)?);
+        let entries = items.seal_some(&mut next, &plan.ops, value_of, &mut cache_if);
         // Boxed, so that a batch of hits does not carry the room for it around.
         Box::pin(items.put(entries, budget)).await;
     }

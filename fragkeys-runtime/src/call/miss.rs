@@ -63,7 +63,7 @@ where
         Part::Run(runner) => runner,
     };
     let output = match &runner {
-        Some(runner) => flight::lead(runner.flight(), body).await,
+        Some(runner) => flight::lead(vec![runner.flight().clone()], body).await,
         None => body.await,
     };
     // Only the value is kept over the await below: an `Err` need not be `Send`.
@@ -128,9 +128,10 @@ impl Miss {
 
     /// What another's run gave. It was encoded with this call's codec, and read back by then.
     fn read<T>(&self, reading: &Reading<T>, answer: &Answer) -> Part<T> {
-        match (reading.decode)(self.request.cache.format(), answer) {
-            Ok(value) => Part::Return(value),
-            Err(_) => Part::Run(None),
+        let format = self.request.cache.format();
+        match answer.as_ref().map(|payload| (reading.decode)(format, payload)) {
+            Some(Ok(value)) => Part::Return(value),
+            Some(Err(_)) | None => Part::Run(None),
         }
     }
 
@@ -155,7 +156,7 @@ impl Miss {
         // They need not wait for the store. The runner is kept until it has it: who comes
         // meanwhile does not find it there yet.
         if let Some(runner) = &mut runner {
-            runner.share(encoded.payload.clone(), may_store);
+            runner.share(Some(encoded.payload.clone()), may_store);
         }
         if !may_store {
             return None;

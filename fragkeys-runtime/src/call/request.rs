@@ -41,13 +41,13 @@ pub(crate) struct Request {
 
 /// A value's bytes, and the value as it is read back from them.
 pub(crate) struct Encoded<T> {
-    pub(super) payload: Bytes,
+    pub(crate) payload: Bytes,
     back: T,
 }
 
 /// An entry made ready to be stored.
 pub(crate) struct Sealed {
-    pub(super) entry: Vec<u8>,
+    pub(crate) entry: Vec<u8>,
     /// For the near tier.
     near: Option<Arc<AnyKept>>,
 }

@@ -16,6 +16,7 @@ impl<V> Items<V> {
             Wish::Bypass => None,
             Wish::Refresh => {
                 self.all.iter_mut().for_each(|item| item.value = None);
+                self.begin_anew();
                 None
             }
             Wish::Peek => {
@@ -30,6 +31,8 @@ impl<V> Items<V> {
     }
 
     async fn evict(&self, budget: Option<&mut Budget>) -> bool {
+        // First: what is under way must not come back behind the removal.
+        self.forget();
         let mut was_there = false;
         if let (Some(cache), Some(budget)) = (&self.cache, budget) {
             for place in self.all.iter().filter_map(|item| item.place.as_ref()) {

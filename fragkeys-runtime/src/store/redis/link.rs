@@ -54,6 +54,8 @@ pub(super) struct Links {
 pub(super) struct Common {
     server: Arc<Server>,
     recent: Arc<Recent>,
+    /// Is nothing said of its connections but that there are none?
+    is_quiet: bool,
     /// Of the near tier, if there is one.
     ledger: Option<Arc<Ledger>>,
     /// Whether the server can be reached: said once, and not by each link.
@@ -67,6 +69,7 @@ impl Links {
         let common = Common {
             server: Arc::new(server),
             recent: means.recent.clone(),
+            is_quiet: false,
             ledger,
             condition: Arc::default(),
             last_error: means.last_error.clone(),
@@ -80,6 +83,7 @@ impl Links {
         let common = Common {
             server: server.clone(),
             recent: recent.clone(),
+            is_quiet: true,
             ledger: None,
             condition: condition.clone(),
             last_error: last_error.clone(),

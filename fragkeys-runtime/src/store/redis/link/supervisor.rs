@@ -120,6 +120,9 @@ impl Supervisor {
 
     fn tell_connected(&self, live: &Live) {
         self.common.condition.ends_to_fail();
+        if self.common.is_quiet {
+            return;
+        }
         let address = &self.link.server.address;
         match live.cells {
             Some(_) => notice!({ server = address, breaker = Breaker::Closed, tracking = true }
