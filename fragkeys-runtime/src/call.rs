@@ -22,12 +22,14 @@ mod near;
 mod ordered;
 mod problem;
 mod request;
+mod tags_from;
 
 pub(crate) use answer::answer;
 pub use near::near;
 pub(crate) use problem::Unstorable;
 use problem::{Problem, warn_once};
 pub(crate) use request::{Looked, Request};
+pub use tags_from::run_with_tags_from;
 
 /// One call of an annotated function, as the macro puts it together.
 #[derive(Debug)]

@@ -22,6 +22,7 @@ mod error;
 mod flight;
 mod fragmented_keys;
 mod global;
+mod guard;
 mod health;
 mod key;
 mod key_ring;
@@ -65,6 +66,7 @@ pub use entry::Entry;
 pub use error::{Error, ErrorKind};
 pub use fragmented_keys::FragmentedKeys;
 pub use global::{cache, cache_named, reset_for_tests, with_cache};
+pub use guard::{Guard, Guarded, guard};
 pub use health::{Breaker, Health};
 pub use key_ring::{KeyRing, RingTag};
 #[cfg(feature = "metrics")]

@@ -24,8 +24,8 @@ impl Version {
     /// than this (September 2001) is no clock's number: a foreign `INCR` on a
     /// tag that was not there gave it.
     pub(crate) const MIN: u64 = 1_000_000_000_000_000_000;
-    /// What Redis's `INCR` can still count to.
-    pub(crate) const MAX: u64 = i64::MAX as u64;
+    /// The largest (in the year 2255). What Redis's `INCR` can count to above that are marks.
+    pub(crate) const MAX: u64 = 8_999_999_999_999_999_999;
 
     /// A version, if the number can be one.
     pub(crate) fn new(number: u64) -> Option<Self> {
@@ -45,7 +45,7 @@ impl Version {
     /// texts have one stamp with a chance of 2⁻⁶³; who writes that key could as well leave it alone.
     #[cfg(feature = "redis")]
     pub(crate) fn stamp(bytes: &[u8]) -> Self {
-        Version(xxhash_rust::xxh3::xxh3_64(bytes) | (Self::MAX + 1))
+        Version(xxhash_rust::xxh3::xxh3_64(bytes) | 1 << 63)
     }
 
     /// What a cell holds, if that is a version or a stamp.
@@ -67,6 +67,14 @@ impl Version {
     pub(crate) fn from_le_bytes(bytes: [u8; 8]) -> Self {
         Version(u64::from_le_bytes(bytes))
     }
+}
+
+/// Does this stand in the place of a version, and says that a guard holds the tag?
+#[cfg(feature = "redis")]
+pub(crate) fn is_mark(text: &[u8]) -> bool {
+    let number = Some(text).filter(|text| text.len() == 19 && text.iter().all(u8::is_ascii_digit));
+    let number = number.and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok());
+    number.is_some_and(|number| (Version::MAX + 1..=i64::MAX as u64).contains(&number))
 }
 
 impl From<Version> for u64 {

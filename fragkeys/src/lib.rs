@@ -28,7 +28,8 @@
 //! - [`tagged_cache`]: the attribute and its options, batches among them; [`BatchMap`].
 //! - [`invalidate!`], [`tag!`] and [`Tag`]: what entries depend on, and how to bump it.
 //! - [`Config`]: Redis or the embedded store, timeouts and bounds, installed at startup.
-//! - [`on_commit`] and [`committing`]: bumps that wait for a transaction.
+//! - [`on_commit`] and [`committing`]: bumps that wait for a transaction; [`guard()`]: ones that no
+//!   crash loses.
 //! - [`TaggedModel`](trait@TaggedModel): rows that know their tags; [`models`] lists them, [`mute`]
 //!   silences one.
 //! - [`Cache`] and [`Entry`]: by hand, for what is not a function; [`KeyRing`]: their names and
@@ -115,11 +116,11 @@ pub use fragkeys_runtime::Tls;
 pub use fragkeys_runtime::publish_metrics;
 pub use fragkeys_runtime::{
     BatchMap, Bincode, Breaker, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError,
-    CommitScope, Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, Health, KeyRing,
-    KeyedBy, ModelInfo, Muted, Near, NearStats, OnCommit, Outcome, RingTag, Stats, Tag,
-    TaggedModel, Version, at_least, bypass, cache, cache_named, commit_follows, committing, evict,
-    is_muted, is_registered, key_of, models, mute, observe, on_commit, peek, refresh, register,
-    reset_for_tests, snapshot, with_cache,
+    CommitScope, Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, Guard, Guarded,
+    Health, KeyRing, KeyedBy, ModelInfo, Muted, Near, NearStats, OnCommit, Outcome, RingTag, Stats,
+    Tag, TaggedModel, Version, at_least, bypass, cache, cache_named, commit_follows, committing,
+    evict, guard, is_muted, is_registered, key_of, models, mute, observe, on_commit, peek, refresh,
+    register, reset_for_tests, snapshot, with_cache,
 };
 
 #[doc(hidden)]

@@ -19,6 +19,7 @@ mod examples;
 mod faults;
 mod flight;
 mod foreign;
+mod guard;
 mod interop;
 mod invariants;
 mod key_ring;
@@ -31,6 +32,7 @@ mod runtimes;
 mod sentinel;
 mod strangers;
 mod support;
+mod tags_from;
 mod template;
 mod tidy;
 #[cfg(feature = "tls")]

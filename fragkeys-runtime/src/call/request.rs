@@ -118,12 +118,26 @@ impl Request {
     }
 
     /// The entry under the versions that this call is to see.
-    async fn find(&self, budget: &mut Budget) -> Result<Found, Error> {
+    pub(super) async fn find(&self, budget: &mut Budget) -> Result<Found, Error> {
         let (cache, identity) = (&self.cache, &self.identity);
         match &self.view {
             None => cache.look(identity, self.timeout, budget).await,
             // Boxed, so that others do not carry the room for it around.
             Some(view) => Box::pin(view.look(cache, identity, self.timeout, budget)).await,
+        }
+    }
+
+    /// The same call with more tags.
+    pub(super) fn of(&self, identity: Arc<Identity>) -> Self {
+        Request {
+            cache: self.cache.clone(),
+            identity,
+            sealed_with: Vec::new(),
+            timeout: self.timeout,
+            near: self.near.clone(),
+            is_leased: false,
+            name: self.name.clone(),
+            view: self.view.clone(),
         }
     }
 

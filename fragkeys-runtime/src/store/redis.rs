@@ -20,7 +20,7 @@ use self::recent::Recent;
 use self::reply::{nonsense, read_entry, refusal};
 use self::route::Route;
 use super::memory::{Weight, sized_cache_with};
-use super::{Deadline, Each, Found, Put, Store};
+use super::{Deadline, Each, Found, GuardId, Put, Store};
 use crate::cache::outliving;
 use crate::config::{Layout, Servers, Settings};
 use crate::error::{Error, ErrorKind};
@@ -35,6 +35,7 @@ use crate::version::Version;
 mod bump;
 mod cell;
 mod cluster;
+mod guard;
 mod job;
 mod lease;
 mod link;
@@ -247,12 +248,31 @@ impl Store for RedisStore {
         self.complete(tags, known, lifetime, deadline).await
     }
 
-    async fn bump(&self, tags: &[Tag], patience: Duration) -> Vec<Result<Version, Error>> {
+    async fn bump(
+        &self,
+        tags: &[Tag],
+        leaving: Option<GuardId>,
+        patience: Duration,
+    ) -> Vec<Result<Version, Error>> {
         let mut versions = Vec::with_capacity(tags.len());
         for tags in tags.chunks(TAGS_PER_RUN) {
-            versions.extend(self.bump_lastingly(tags, Deadline::after(patience)).await);
+            versions.extend(self.bump_lastingly(tags, leaving, Deadline::after(patience)).await);
         }
         versions
+    }
+
+    async fn mark(
+        &self,
+        tags: &[Tag],
+        guard: GuardId,
+        hold: Duration,
+        patience: Duration,
+    ) -> Vec<Result<(), Error>> {
+        let mut marked = Vec::with_capacity(tags.len());
+        for tags in tags.chunks(TAGS_PER_RUN) {
+            marked.extend(self.mark_some(tags, guard, hold, Deadline::after(patience)).await);
+        }
+        marked
     }
 
     async fn put(
