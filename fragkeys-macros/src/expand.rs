@@ -89,11 +89,16 @@ impl CachedFn {
         let call = quote!(__fragkeys_call);
         let plan = quote!(__fragkeys_plan);
         let description = self.description(&call);
-        let cache_if = self.cache_if();
         let body = self.body();
-        // The compiler blames the whole of it for a condition of the wrong type.
-        let answer = quote_spanned! {cache_if.span()=>
-            ::fragkeys::__private::run(#call, #plan, #cache_if, #body).await
+        let answer = match self.kept() {
+            Some(keep) => quote!(::fragkeys::__private::run_kept(#call, #plan, #keep, #body).await),
+            None => {
+                let cache_if = self.cache_if();
+                // The compiler blames the whole of it for a condition of the wrong type.
+                quote_spanned! {cache_if.span()=>
+                    ::fragkeys::__private::run(#call, #plan, #cache_if, #body).await
+                }
+            }
         };
         // A statement, so that nothing of it is held over the await.
         let near = (!matches!(self.near, Near::No)).then(|| {
@@ -137,10 +142,8 @@ impl CachedFn {
                 Some(quote!(#call.tag(#tag);))
             }
         });
-        let timeout = self.timeout.as_ref().map(|timeout| {
-            let duration = timeout.to_duration();
-            quote!(#call.timeout(#duration);)
-        });
+        let timeout = self.timeout.as_ref().and_then(Timeout::to_duration);
+        let timeout = timeout.map(|duration| quote!(#call.timeout(#duration);));
         let jitter = self.jitter.map(|share| quote!(#call.jitter(#share);));
         quote! {
             #(#vary_on)*
@@ -167,6 +170,57 @@ impl CachedFn {
             Some(condition) => quote!(#condition),
             None => quote!(|_| true),
         }
+    }
+
+    /// Which of `Result` and anything else the function returns.
+    fn returns(&self) -> TokenStream {
+        let output = &self.output;
+        quote_spanned!(output.span()=> ::fragkeys::__private::Returns::<#output>::new().output())
+    }
+
+    /// What becomes of a value, where that is more than a condition.
+    fn kept(&self) -> Option<TokenStream> {
+        let of_value = match &self.timeout {
+            Some(Timeout::OfValue(closure)) => Some(closure),
+            _ => None,
+        };
+        let none = self.timeout_none.as_ref().and_then(Timeout::to_duration);
+        if of_value.is_none() && none.is_none() && self.cache_err.is_none() {
+            return None;
+        }
+        let private = quote!(::fragkeys::__private);
+        let returns = quote!(__fragkeys_returns);
+        let value_in = match self.batch {
+            Some(_) => quote!(value_in_map),
+            None => quote!(value),
+        };
+        let mut timeout = match of_value {
+            Some(closure) => quote_spanned! {closure.span()=>
+                #private::timeout_of(#returns.#value_in(), #closure)
+            },
+            None => quote!(#private::usual(#returns.#value_in())),
+        };
+        if let Some(none) = none {
+            timeout = quote_spanned! {self.output.span()=>
+                #private::timeout_of_none(#returns.#value_in(), #none, #timeout)
+            };
+        }
+        let cache_if = self.cache_if();
+        let mut keep = quote_spanned! {cache_if.span()=>
+            #private::keep(#returns.#value_in(), #cache_if, #timeout)
+        };
+        if let Some(cache_err) = &self.cache_err {
+            keep = quote_spanned! {cache_err.span()=>
+                #private::keep_or_error(#returns.errors(), #keep, #cache_err)
+            };
+        }
+        let returned = self.returns();
+        Some(quote! {{
+            #[allow(unused_imports)]
+            use ::fragkeys::__private::OutputOfAnythingElse as _;
+            let #returns = #returned;
+            #keep
+        }})
     }
 
     /// What is known at compile time.
@@ -213,15 +267,21 @@ impl CachedFn {
             (Some(Batch { element_type, .. }), _) => {
                 quote_spanned!(output.span()=> batched::<#codec, #element_type, _>())
             }
-            (None, Near::No) => quote_spanned!(output.span()=> coded::<#codec>()),
-            (None, Near::IfPossible) => quote_spanned!(output.span()=> coded::<#codec>().near()),
-            (None, Near::Surely) => {
-                quote_spanned!(output.span()=> coded::<#codec>().surely_near())
+            (None, near) => {
+                let coded = match &self.cache_err {
+                    Some(_) => quote_spanned!(output.span()=> coded_with_errors::<#codec>()),
+                    None => quote_spanned!(output.span()=> coded::<#codec>()),
+                };
+                match near {
+                    Near::No => coded,
+                    Near::IfPossible => quote_spanned!(output.span()=> #coded.near()),
+                    Near::Surely => quote_spanned!(output.span()=> #coded.surely_near()),
+                }
             }
         };
-        let plan = quote_spanned! {output.span()=>
-            ::fragkeys::__private::Returns::<#output>::new().output().#ops
-        };
+        let primable = self.is_primable.then(|| quote_spanned!(output.span()=> .primable()));
+        let returns = self.returns();
+        let plan = quote_spanned!(output.span()=> #returns.#ops #primable);
         quote! {{
             #[allow(unused_imports)]
             use ::fragkeys::__private::{NearOfAnythingElse as _, OutputOfAnythingElse as _};
@@ -297,13 +357,14 @@ impl TagSource {
 }
 
 impl Timeout {
-    /// An expression of type `Duration`.
-    fn to_duration(&self) -> TokenStream {
+    /// An expression of type `Duration`; `None` if only the value can tell.
+    fn to_duration(&self) -> Option<TokenStream> {
         match self {
-            Timeout::Seconds(seconds) => quote!(::core::time::Duration::from_secs(#seconds)),
-            Timeout::Expression(expression) => quote_spanned! {expression.span()=>
+            Timeout::Seconds(seconds) => Some(quote!(::core::time::Duration::from_secs(#seconds))),
+            Timeout::Expression(expression) => Some(quote_spanned! {expression.span()=>
                 ::fragkeys::__private::Timeout::duration(#expression)
-            },
+            }),
+            Timeout::OfValue(_) => None,
         }
     }
 }

@@ -11,12 +11,14 @@ use crate::diag::{Mistakes, did_you_mean, list};
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) timeout: Option<Expr>,
+    pub(crate) timeout_none: Option<Expr>,
     pub(crate) tags: Option<Expr>,
     pub(crate) vary_on: Option<Expr>,
     pub(crate) version: Option<Expr>,
     pub(crate) key_name: Option<Expr>,
     pub(crate) cache_name: Option<Expr>,
     pub(crate) cache_if: Option<Expr>,
+    pub(crate) cache_err: Option<Expr>,
     pub(crate) jitter: Option<Expr>,
     pub(crate) near: Option<Expr>,
     pub(crate) codec: Option<Type>,
@@ -45,12 +47,14 @@ pub(crate) trait OptionSet: Default {
 impl OptionSet for Options {
     const EXAMPLES: &'static [(&'static str, &'static str)] = &[
         ("timeout", "timeout = 3600"),
+        ("timeout_none", "timeout_none = 60"),
         ("tags", "tags = [\"User:<user_id>\"]"),
         ("vary_on", "vary_on = [user_id]"),
         ("version", "version = 2"),
         ("key_name", "key_name = \"profile\""),
         ("cache_name", "cache_name = \"sessions\""),
         ("cache_if", "cache_if = |value| !value.is_empty()"),
+        ("cache_err", "cache_err = |error| error.is_not_found().then_some(Duration::from_secs(5))"),
         ("jitter", "jitter = 0.1"),
         ("near", "near = false"),
         ("codec", "codec = fragkeys::Json"),
@@ -62,12 +66,14 @@ impl OptionSet for Options {
     fn keep(&mut self, name: &Ident, value: ParseStream<'_>) -> syn::Result<()> {
         match name.to_string().as_str() {
             "timeout" => set(&mut self.timeout, name, value.parse()?),
+            "timeout_none" => set(&mut self.timeout_none, name, value.parse()?),
             "tags" => set(&mut self.tags, name, value.parse()?),
             "vary_on" => set(&mut self.vary_on, name, value.parse()?),
             "version" => set(&mut self.version, name, value.parse()?),
             "key_name" => set(&mut self.key_name, name, value.parse()?),
             "cache_name" => set(&mut self.cache_name, name, value.parse()?),
             "cache_if" => set(&mut self.cache_if, name, value.parse()?),
+            "cache_err" => set(&mut self.cache_err, name, value.parse()?),
             "jitter" => set(&mut self.jitter, name, value.parse()?),
             "near" => set(&mut self.near, name, value.parse()?),
             "codec" => set(&mut self.codec, name, codec(value)?),

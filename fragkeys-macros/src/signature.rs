@@ -180,7 +180,31 @@ fn loosen(boxed: &mut Type) {
     }
 }
 
-/// Might the value hold what does not live for ever? A type parameter that is not bound to, or a
+/// As [`may_borrow`], of what of an output is the value: all of it but the error of a `Result`.
+pub(crate) fn may_value_borrow(signature: &Signature, output: &Type) -> bool {
+    may_borrow(signature, value(output))
+}
+
+/// Is there something like `Self::Error` in it? In a trait, nobody knows what that borrows.
+pub(crate) fn has_associated_type(output: &Type) -> bool {
+    struct Associated(bool);
+    impl<'a> Visit<'a> for Associated {
+        fn visit_type_path(&mut self, path: &'a TypePath) {
+            let is_type = |first: &syn::PathSegment| {
+                first.ident.to_string().starts_with(char::is_uppercase)
+            };
+            let segments = &path.path.segments;
+            self.0 |= path.qself.is_some()
+                || (segments.len() > 1 && segments.first().is_some_and(is_type));
+            visit::visit_type_path(self, path);
+        }
+    }
+    let mut associated = Associated(false);
+    associated.visit_type(output);
+    associated.0
+}
+
+/// Might it hold what does not live for ever? A type parameter that is not bound to, or a
 /// lifetime. Those of an `impl` block cannot be seen here, but for the custom to give parameters
 /// a single letter.
 pub(crate) fn may_borrow(signature: &Signature, output: &Type) -> bool {
@@ -217,7 +241,7 @@ pub(crate) fn may_borrow(signature: &Signature, output: &Type) -> bool {
         }
     }
     let mut parts = Parts { signature, may_borrow: false };
-    parts.visit_type(value(output));
+    parts.visit_type(output);
     parts.may_borrow
 }
 

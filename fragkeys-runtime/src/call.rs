@@ -16,6 +16,7 @@ use crate::value::{KeyPart, Plan, Reading, TagPart};
 
 mod answer;
 pub(crate) mod batch;
+pub(crate) mod keep;
 mod miss;
 mod near;
 mod ordered;
@@ -23,6 +24,7 @@ mod problem;
 mod request;
 
 pub(crate) use answer::answer;
+pub(crate) use keep::Keep;
 pub use near::near;
 pub(crate) use problem::Unstorable;
 use problem::{Problem, warn_once};
@@ -139,9 +141,13 @@ impl Call {
     /// The timeout of this entry: a random share is taken off, so that entries stored
     /// together do not fall due together.
     fn jittered_timeout(&self, cache: &Cache) -> Duration {
-        let timeout = self.timeout.unwrap_or_else(|| cache.default_timeout()).min(LONGEST_TIMEOUT);
-        timeout.mul_f64(1.0 - self.jitter.clamp(0.0, 1.0) * fastrand::f64())
+        jittered(self.timeout.unwrap_or_else(|| cache.default_timeout()), self.jitter)
     }
+}
+
+/// A timeout, with a random share of it taken off.
+fn jittered(timeout: Duration, share: f64) -> Duration {
+    timeout.min(LONGEST_TIMEOUT).mul_f64(1.0 - share.clamp(0.0, 1.0) * fastrand::f64())
 }
 
 /// Runs a cached call: the answer is the cache's or the body's, and never an error of ours (I5).
@@ -155,6 +161,29 @@ where
     F: FnOnce(&T) -> bool,
     B: Future<Output = R>,
 {
+    begin(call, plan, |value: &T| Keep::of_condition(cache_if(value)), body)
+}
+
+/// The same where the value says for how long it is kept.
+pub fn run_kept<R, T, K, B>(
+    call: Call,
+    plan: Plan<R, T>,
+    keep: K,
+    body: B,
+) -> impl Future<Output = R>
+where
+    K: FnOnce(&T) -> Keep,
+    B: Future<Output = R>,
+{
+    let jitter = call.jitter;
+    begin(call, plan, move |value: &T| keep(value).jittered(jitter), body)
+}
+
+fn begin<R, T, K, B>(call: Call, plan: Plan<R, T>, keep: K, body: B) -> impl Future<Output = R>
+where
+    K: FnOnce(&T) -> Keep,
+    B: Future<Output = R>,
+{
     let order = Order::take(&call.instance.name);
     let report = Report::claim();
     let shape = call.instance.shape;
@@ -166,7 +195,7 @@ where
             None
         }
     };
-    answer(request, plan, report, order, cache_if, body)
+    answer(request, plan, report, order, keep, body)
 }
 
 /// What a call asks of its cache; or for which function, and why, it cannot be cached.

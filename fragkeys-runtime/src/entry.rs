@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::around::Order;
 use crate::cache::Cache;
-use crate::call::{Looked, Request, answer, identify};
+use crate::call::{Keep, Looked, Request, answer, identify};
 use crate::codec::OfCache;
 use crate::config::LONGEST_TIMEOUT;
 use crate::encode::append_text;
@@ -212,7 +212,7 @@ impl Entry {
             plan.ops.reading.shape(),
             &report,
         );
-        answer(request, plan, report, order, |_| true, async move { make().await }).await
+        answer(request, plan, report, order, |_| Keep::Usual, async move { make().await }).await
     }
 
     async fn place(&self, budget: &mut crate::cache::Budget) -> Result<Arc<Place>, Error> {

@@ -49,7 +49,7 @@ mod version;
 #[doc(hidden)]
 pub mod private;
 
-pub use around::{bypass, evict, key_of, peek, refresh};
+pub use around::{bypass, evict, key_of, peek, prime, refresh};
 pub use batch::BatchMap;
 pub use cache::Cache;
 #[cfg(feature = "json")]

@@ -4,8 +4,9 @@
 pub use inventory;
 
 pub use crate::batch::{BatchElement, BatchOf, BatchPlan, Elements};
-pub use crate::call::batch::{Batch, Missing, run_batch};
-pub use crate::call::{Call, near, run};
+pub use crate::call::batch::{Batch, Missing, run_batch, run_batch_kept};
+pub use crate::call::keep::{keep, keep_or_error, timeout_of, timeout_of_none, usual};
+pub use crate::call::{Call, near, run, run_kept};
 pub use crate::codec::OfCache;
 pub use crate::model::Registered;
 pub use crate::site::{Instances, Path, Site};

@@ -34,7 +34,7 @@
 //! - [`Cache`] and [`Entry`]: by hand, for what is not a function; [`KeyRing`]: their names and
 //!   tags in one place.
 //! - [`with_cache`]: another cache for one future, in tests and for tenants.
-//! - [`peek`], [`refresh`], [`evict`], [`bypass`] and [`key_of`]: around one call.
+//! - [`peek`], [`refresh`], [`evict`], [`prime`], [`bypass`] and [`key_of`]: around one call.
 //! - [`observe`] and [`Cache::stats`]: what the cache did.
 //! - [`Codec`]: how values become bytes.
 //! - [`Tag::foreign`] and [`FragmentedKeys`]: others on the same Redis.
@@ -117,7 +117,7 @@ pub use fragkeys_runtime::{
     CommitScope, Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, Health, KeyRing,
     KeyedBy, ModelInfo, Muted, Near, NearStats, OnCommit, Outcome, RingTag, Stats, Tag,
     TaggedModel, Version, bypass, cache, cache_named, commit_follows, committing, evict, is_muted,
-    is_registered, key_of, models, mute, observe, on_commit, peek, refresh, register,
+    is_registered, key_of, models, mute, observe, on_commit, peek, prime, refresh, register,
     reset_for_tests, with_cache,
 };
 

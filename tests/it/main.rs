@@ -23,6 +23,7 @@ mod invariants;
 mod key_ring;
 mod model;
 mod near;
+mod negative;
 mod parity;
 mod round_trips;
 mod runtimes;

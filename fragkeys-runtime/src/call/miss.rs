@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use super::keep::Keep;
 use super::request::{Looked, Request};
 use crate::cache::Budget;
 use crate::commit;
@@ -35,15 +36,15 @@ enum Part<T> {
 
 /// The answer of a call whose entry was not found. Without a miss, the cache could not be used:
 /// the body's answer it is.
-pub(super) async fn run<R, T, F, B>(
+pub(super) async fn run<R, T, K, B>(
     miss: Option<Miss>,
     plan: Plan<R, T>,
     report: Report,
-    cache_if: F,
+    keep: K,
     body: B,
 ) -> R
 where
-    F: FnOnce(&T) -> bool,
+    K: FnOnce(&T) -> Keep,
     B: Future<Output = R>,
 {
     // Also if its scope has ended when the body has: it may have read what was rolled back.
@@ -71,8 +72,14 @@ where
             return output;
         }
     };
+    let keep = keep(&value);
+    if keep == Keep::Alone {
+        runner.into_iter().for_each(Runner::fail);
+        return (plan.join)(value);
+    }
     let is_outdated = runner.as_ref().is_some_and(Runner::is_outdated);
-    let may_store = !began_inside && !is_outdated && miss.request.may_store() && cache_if(&value);
+    let may_store =
+        miss.request.is_kept(keep) && !began_inside && !is_outdated && miss.request.may_store();
     if let Some(outcome) = miss.keep(&plan.ops, &value, may_store, runner).await {
         report.tell(outcome);
     }
@@ -130,7 +137,7 @@ impl Miss {
 
     /// Gives a value to those who wait, and stores it. Says how the call was answered, if that
     /// is news.
-    async fn keep<T>(
+    pub(super) async fn keep<T>(
         &mut self,
         ops: &Ops<T>,
         value: &T,

@@ -16,6 +16,8 @@ pub(crate) enum Problem {
     Undecodable,
     Unstorable,
     NoVersion,
+    Unprimable,
+    OtherOutput,
 }
 
 /// Logs a problem of a function, the first time.

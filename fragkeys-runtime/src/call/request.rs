@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::keep::Keep;
 use super::problem::{Problem, Unstorable, warn_once};
 use crate::cache::{Budget, Cache};
 use crate::codec::Format;
@@ -104,6 +105,14 @@ impl Request {
     /// Who else would ask for this entry, and could use what is sealed for it.
     pub(crate) fn flight_key(&self, place: &Arc<Place>) -> Key {
         Key { place: place.clone(), sealed_with: self.sealed_with.clone() }
+    }
+
+    /// Is a value stored, and for how long?
+    pub(crate) fn is_kept(&mut self, keep: Keep) -> bool {
+        if let Keep::For(timeout) = keep {
+            self.timeout = timeout;
+        }
+        matches!(keep, Keep::Usual | Keep::For(_))
     }
 
     /// Would what is stored be read by somebody, and may it? What a transaction sees may not.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::batch::MapOps;
 use crate::cache::{Budget, Cache};
+use crate::call::keep::Keep;
 use crate::call::problem::{Problem, warn_once};
 use crate::call::{Call, Request};
 use crate::commit;
@@ -82,10 +83,11 @@ impl<V> Items<V> {
 
     /// From `next` on, the entries of what can be stored.
     pub(super) fn seal_some<'a>(
-        &self,
+        &mut self,
         next: &mut usize,
         ops: &Ops<V>,
-        mut value_of: impl FnMut(usize) -> Option<&'a V>,
+        value_of: impl Fn(usize) -> Option<&'a V>,
+        mut keep: impl FnMut(&V) -> Keep,
     ) -> Vec<(usize, Put)>
     where
         V: 'a,
@@ -95,11 +97,12 @@ impl<V> Items<V> {
         while *next < self.all.len() && entries.len() < ELEMENTS && bytes < BYTES {
             let at = *next;
             *next += 1;
-            if let Some(item) = self.all.get(at)
-                && let (Some(request), Some(place)) = (&item.request, &item.place)
+            if let Some(item) = self.all.get_mut(at)
+                && let (Some(request), Some(place)) = (&mut item.request, &item.place)
                 && item.value.is_none()
-                && request.may_store()
                 && let Some(value) = value_of(at)
+                && request.is_kept(keep(value))
+                && request.may_store()
                 && let Ok(encoded) = request.encode(ops, value)
                 && let Ok(sealed) = request.seal(place, None, encoded)
             {
@@ -112,15 +115,18 @@ impl<V> Items<V> {
         entries
     }
 
-    pub(super) async fn put(&mut self, entries: Vec<(usize, Put)>, budget: &mut Budget) {
+    /// Says how many are stored.
+    pub(super) async fn put(&mut self, entries: Vec<(usize, Put)>, budget: &mut Budget) -> usize {
         let (places, entries): (Vec<usize>, Vec<Put>) = entries.into_iter().unzip();
-        let Some(cache) = self.cache.clone() else { return };
+        let Some(cache) = self.cache.clone() else { return 0 };
         let stored = cache.put_many(entries, budget).await;
+        let number = stored.iter().filter(|stored| stored.is_ok()).count();
         for (at, stored) in places.into_iter().zip(stored) {
             if let Some(item) = self.all.get_mut(at) {
                 item.note(stored);
             }
         }
+        number
     }
 
     /// Adds what the cache gave to what the body did, which has the last word.
