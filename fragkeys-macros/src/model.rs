@@ -340,8 +340,12 @@ fn time(option: &str, written: Expr) -> syn::Result<Timeout> {
         Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) => match seconds.base10_parse() {
             Ok(0) => {
                 let message = match option {
-                    "timeout" => "`timeout = 0` would never cache anything; leave the attribute off, or give a time",
-                    _ => "`timeout_none = 0` would never cache `None`; write `cache_if = Option::is_some`, or give a time",
+                    "timeout" => {
+                        "`timeout = 0` would never cache anything; leave the attribute off, or give a time"
+                    }
+                    _ => {
+                        "`timeout_none = 0` would never cache `None`; write `cache_if = Option::is_some`, or give a time"
+                    }
                 };
                 return Err(syn::Error::new(seconds.span(), message));
             }
@@ -422,7 +426,8 @@ fn cache_if(written: Expr) -> syn::Result<Expr> {
 /// What surely chooses no errors; the rest is checked by its type.
 fn cache_err(written: Expr, is_batch: bool) -> syn::Result<Expr> {
     if is_batch {
-        let message = "an error of a batch is about no element, so it is not cached; leave `cache_err` off";
+        let message =
+            "an error of a batch is about no element, so it is not cached; leave `cache_err` off";
         return Err(syn::Error::new_spanned(written, message));
     }
     let problem = match &written {

@@ -190,9 +190,8 @@ pub(crate) fn has_associated_type(output: &Type) -> bool {
     struct Associated(bool);
     impl<'a> Visit<'a> for Associated {
         fn visit_type_path(&mut self, path: &'a TypePath) {
-            let is_type = |first: &syn::PathSegment| {
-                first.ident.to_string().starts_with(char::is_uppercase)
-            };
+            let is_type =
+                |first: &syn::PathSegment| first.ident.to_string().starts_with(char::is_uppercase);
             let segments = &path.path.segments;
             self.0 |= path.qself.is_some()
                 || (segments.len() > 1 && segments.first().is_some_and(is_type));

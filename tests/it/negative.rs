@@ -159,9 +159,10 @@ async fn only_chosen_errors_are_shared(cache: Cache) {
         let gated = Arc::new(Gated { gate: Some(Semaphore::new(0)), ..Gated::default() });
         let ask = || {
             let gated = gated.clone();
-            tokio::spawn(with_cache(cache.clone(), async move {
-                find_behind_a_gate(&gated, id).await
-            }))
+            tokio::spawn(with_cache(
+                cache.clone(),
+                async move { find_behind_a_gate(&gated, id).await },
+            ))
         };
         let calls: Vec<_> = (0..10).map(|_| ask()).collect();
         misses += 10;

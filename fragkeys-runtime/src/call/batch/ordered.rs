@@ -1,9 +1,9 @@
 //! A batch that is to do something else than answer: see `around`.
 
 use super::item::Items;
-use crate::call::keep::Keep;
 use crate::around::{Order, Reply, Wish};
 use crate::cache::Budget;
+use crate::call::keep::Keep;
 use crate::value::Ops;
 
 impl<V> Items<V> {
