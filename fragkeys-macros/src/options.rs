@@ -6,6 +6,7 @@ use syn::parse::{ParseStream, Parser as _};
 use syn::{Expr, ExprArray, ExprLit, Lit, LitStr, Token, Type};
 
 use crate::diag::{Mistakes, did_you_mean, list};
+use crate::model::GraceOptions;
 
 /// What was written in `#[tagged_cache(..)]`, each option at most once.
 #[derive(Default)]
@@ -20,6 +21,7 @@ pub(crate) struct Options {
     pub(crate) cache_if: Option<Expr>,
     pub(crate) cache_err: Option<Expr>,
     pub(crate) jitter: Option<Expr>,
+    pub(crate) grace: GraceOptions,
     pub(crate) near: Option<Expr>,
     pub(crate) codec: Option<Type>,
     pub(crate) batch: Option<BatchOption>,
@@ -56,6 +58,12 @@ impl OptionSet for Options {
         ("cache_if", "cache_if = |value| !value.is_empty()"),
         ("cache_err", "cache_err = |error| error.is_not_found().then_some(Duration::from_secs(5))"),
         ("jitter", "jitter = 0.1"),
+        ("stale_while_revalidate", "stale_while_revalidate = 60"),
+        ("stale_if_error", "stale_if_error = 86_400"),
+        ("soft_timeout", "soft_timeout = Duration::from_millis(200)"),
+        ("hard_timeout", "hard_timeout = 5"),
+        ("refresh_ahead", "refresh_ahead = 0.1"),
+        ("background", "background = false"),
         ("near", "near = false"),
         ("codec", "codec = fragkeys::Json"),
         ("batch", "batch = id"),
@@ -75,6 +83,12 @@ impl OptionSet for Options {
             "cache_if" => set(&mut self.cache_if, name, value.parse()?),
             "cache_err" => set(&mut self.cache_err, name, value.parse()?),
             "jitter" => set(&mut self.jitter, name, value.parse()?),
+            "stale_while_revalidate" => set(&mut self.grace.while_revalidate, name, value.parse()?),
+            "stale_if_error" => set(&mut self.grace.if_error, name, value.parse()?),
+            "soft_timeout" => set(&mut self.grace.soft_timeout, name, value.parse()?),
+            "hard_timeout" => set(&mut self.grace.hard_timeout, name, value.parse()?),
+            "refresh_ahead" => set(&mut self.grace.refresh_ahead, name, value.parse()?),
+            "background" => set(&mut self.grace.background, name, value.parse()?),
             "near" => set(&mut self.near, name, value.parse()?),
             "codec" => set(&mut self.codec, name, codec(value)?),
             _ => set(&mut self.batch, name, batch(name, value)?),

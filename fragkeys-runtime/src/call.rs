@@ -16,6 +16,7 @@ use crate::value::{KeyPart, Plan, Reading, TagPart};
 
 mod answer;
 pub(crate) mod batch;
+pub(crate) mod grace;
 pub(crate) mod keep;
 mod miss;
 mod near;
@@ -186,16 +187,21 @@ where
 {
     let order = Order::take(&call.instance.name);
     let report = Report::claim();
+    let request = prepare(call, &plan, &report);
+    answer(request, plan, report, order, keep, body)
+}
+
+/// What a call asks of its cache, if it can be cached.
+fn prepare<R, T>(call: Call, plan: &Plan<R, T>, report: &Report) -> Option<Request> {
     let shape = call.instance.shape;
-    let request = match request(call, &plan.ops.reading) {
-        Ok(request) => request.that_can_hold(&plan.ops.reading, shape, &report),
+    match request(call, &plan.ops.reading) {
+        Ok(request) => request.that_can_hold(&plan.ops.reading, shape, report),
         Err((name, problem, text)) => {
             warn_once(&name, problem, || text);
             report.tell(Outcome::Bypass);
             None
         }
-    };
-    answer(request, plan, report, order, keep, body)
+    }
 }
 
 /// What a call asks of its cache; or for which function, and why, it cannot be cached.
@@ -223,6 +229,7 @@ fn request<T>(
         near: is_near.then(|| call.bytes.as_slice().into()),
         // The shape is part of the fingerprint.
         sealed_with: Vec::new(),
+        grace: None,
         name,
         cache,
     })

@@ -227,6 +227,7 @@ impl Entry {
             sealed_with: reading.shape().fingerprint.to_le_bytes().to_vec(),
             timeout: self.timeout_or_default(),
             near: None,
+            grace: None,
             name: self.name.clone(),
         }
     }

@@ -6,12 +6,14 @@
 //! `flight_wait`, whatever it is that does not end.
 
 use std::hash::{Hash, Hasher};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use self::alarm::Alarm;
+pub(crate) use self::alarm::Alarm;
 use self::state::Waiter;
 pub(crate) use self::state::{Flight, Flights, Role, Runner, Ticket, Turn};
 use crate::key::Place;
@@ -79,12 +81,26 @@ pub(crate) async fn lead<B: Future>(flight: &Arc<Flight>, body: B) -> B::Output 
     LED.scope(Led(Arc::new(Link { flight: flight.clone(), around })), body).await
 }
 
+/// The output of a future, if it is there before the alarm rings.
+pub(crate) async fn in_time<F: Future>(
+    mut future: Pin<&mut F>,
+    alarm: Option<&Alarm>,
+) -> Option<F::Output> {
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        alarm.map_or(Poll::Pending, |alarm| alarm.poll(context).map(|()| None))
+    })
+    .await
+}
+
 /// Waits for an answer or for the turn to run, and no longer than so long. `None` if it is not
 /// known how to wait for so long.
 pub(crate) async fn wait(mut waiter: Waiter, longest: Duration) -> Option<Turn> {
     let Some(alarm) = Alarm::after(longest) else { return waiter.take_turn() };
     let turn = std::future::poll_fn(|context| {
-        if let turn @ std::task::Poll::Ready(_) = waiter.poll(context) {
+        if let turn @ Poll::Ready(_) = waiter.poll(context) {
             return turn.map(Some);
         }
         alarm.poll(context).map(|()| None)

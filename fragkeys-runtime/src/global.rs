@@ -56,7 +56,7 @@ pub async fn with_cache<F: Future>(cache: Cache, future: F) -> F::Output {
 /// embedded store, which logs once that nothing was installed.
 #[must_use]
 pub fn cache() -> Cache {
-    scoped().or_else(installed).unwrap_or_else(embedded)
+    scope().or_else(installed).unwrap_or_else(embedded)
 }
 
 /// The cache that was installed under a name.
@@ -81,7 +81,7 @@ pub fn cache_named(name: &str) -> Result<Cache, Error> {
 /// All caches that functions use here: [`with_cache`]'s, else all that are installed, else the
 /// embedded store. A bump goes to each, as functions of any may depend on the tag.
 pub(crate) fn caches() -> Vec<Cache> {
-    if let Some(scoped) = scoped() {
+    if let Some(scoped) = scope() {
         return vec![scoped];
     }
     let mut caches: Vec<Cache> = installed().into_iter().collect();
@@ -97,7 +97,7 @@ pub(crate) fn cache_for(name: &str) -> Result<Cache, Error> {
     if name == DEFAULT {
         return Ok(cache());
     }
-    scoped().map_or_else(|| cache_named(name), Ok)
+    scope().map_or_else(|| cache_named(name), Ok)
 }
 
 /// Asks that same cache something without counting who has it, which costs the near tier as much
@@ -145,7 +145,8 @@ fn installed() -> Option<Cache> {
     INSTALLED.load().as_deref().cloned()
 }
 
-fn scoped() -> Option<Cache> {
+/// The cache that [`with_cache`] has set here.
+pub(crate) fn scope() -> Option<Cache> {
     SCOPED.try_with(Cache::clone).ok()
 }
 

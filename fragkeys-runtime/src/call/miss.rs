@@ -27,7 +27,7 @@ pub(super) struct Miss {
 }
 
 /// What there is to do.
-enum Part<T> {
+pub(super) enum Part<T> {
     /// Nothing: another call ran.
     Return(T),
     /// Run, for others too if there is a runner.
@@ -60,10 +60,12 @@ where
         }
         Part::Run(runner) => runner,
     };
+    miss.request.begins_to_run();
     let output = match &runner {
         Some(runner) => flight::lead(runner.flight(), body).await,
         None => body.await,
     };
+    miss.request.has_run();
     // Only the value is kept over the await below: an `Err` need not be `Send`.
     let value = match (plan.split)(output) {
         Ok(value) => value,
@@ -87,7 +89,7 @@ where
 }
 
 impl Miss {
-    async fn part<T>(&mut self, reading: &Reading<T>) -> Part<T> {
+    pub(super) async fn part<T>(&mut self, reading: &Reading<T>) -> Part<T> {
         /// More often, something is stored and lost again at once.
         const MOST_LOOKS: usize = 4;
         let cache = self.request.cache.clone();

@@ -18,6 +18,7 @@ pub(crate) enum Problem {
     NoVersion,
     Unprimable,
     OtherOutput,
+    FailedRefresh,
 }
 
 /// Logs a problem of a function, the first time.

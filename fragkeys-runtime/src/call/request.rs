@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::grace::Graced;
 use super::keep::Keep;
 use super::problem::{Problem, Unstorable, warn_once};
 use crate::cache::{Budget, Cache};
+use crate::clock;
 use crate::codec::Format;
 use crate::commit;
 use crate::config::SHORTEST_TIMEOUT;
@@ -29,6 +31,8 @@ pub(crate) struct Request {
     /// Must also match for an entry to be read, but is not part of its key.
     pub(crate) sealed_with: Vec<u8>,
     pub(crate) timeout: Duration,
+    /// Of a function that asks for grace.
+    pub(crate) grace: Option<Box<Graced>>,
     /// Where its value stands in the near tier, if it may.
     pub(crate) near: Option<Box<[u8]>>,
     /// The function or entry, for messages.
@@ -44,6 +48,8 @@ pub(crate) struct Encoded<T> {
 /// An entry made ready to be stored.
 pub(crate) struct Sealed {
     pub(super) entry: Vec<u8>,
+    /// Where a later call finds it whatever is bumped meanwhile, and what stands there.
+    pointer: Option<(Place, Vec<u8>)>,
     /// For the near tier.
     near: Option<Arc<AnyKept>>,
 }
@@ -61,6 +67,16 @@ impl Request {
         reading: &Reading<T>,
         budget: &mut Budget,
     ) -> Result<Looked<T>, Error> {
+        let (place, entry) = self.find(budget).await?;
+        let value = entry.and_then(|entry| self.open(&place, reading, &entry));
+        Ok(Looked { value, place })
+    }
+
+    /// Looks for the entry's bytes.
+    pub(super) async fn find(
+        &self,
+        budget: &mut Budget,
+    ) -> Result<(Arc<Place>, Option<Bytes>), Error> {
         if commit::holds_any(&self.cache, &self.identity.tags) {
             return Err(Error::new(
                 ErrorKind::Held,
@@ -68,16 +84,25 @@ impl Request {
             ));
         }
         let Found { place, entry } = self.cache.look(&self.identity, self.timeout, budget).await?;
-        let value = entry.and_then(|entry| self.open(&place, reading, &entry));
-        Ok(Looked { value, place })
+        Ok((place, entry))
     }
 
     /// The value of an entry that is this call's and can be read.
     pub(super) fn open<T>(&self, place: &Place, reading: &Reading<T>, entry: &[u8]) -> Option<T> {
-        let payload = envelope::open(entry, &self.address(place));
+        if self.grace.is_some() {
+            let aged = self.open_aged(place, reading, entry)?;
+            return (clock::since_1970() < aged.age.expires).then_some(aged.value);
+        }
+        let value = self.decode(reading, envelope::open(entry, &self.address(place)))?;
+        let left = || envelope::left(entry);
+        self.keep_found(reading.nearby, place, &value, entry.len(), left);
+        Some(value)
+    }
+
+    /// The value of a payload, if there is one.
+    pub(super) fn decode<T>(&self, reading: &Reading<T>, payload: Option<&[u8]>) -> Option<T> {
         let value = payload.map(|payload| (reading.decode)(self.cache.format(), payload));
         if let Some(Ok(value)) = value {
-            self.keep_found(reading.nearby, place, &value, entry);
             return Some(value);
         }
         self.cache.counters().rejected.add();
@@ -90,7 +115,7 @@ impl Request {
     }
 
     /// What an entry at this place must have been sealed for.
-    fn address<'a>(&self, place: &'a Place) -> Cow<'a, [u8]> {
+    pub(super) fn address<'a>(&self, place: &'a Place) -> Cow<'a, [u8]> {
         if self.sealed_with.is_empty() {
             return Cow::Borrowed(&place.address);
         }
@@ -150,24 +175,33 @@ impl Request {
         Encoded { payload, back }: Encoded<T>,
     ) -> Result<Sealed, Unstorable> {
         let limit = self.cache.max_entry_bytes();
-        let near = self.made(nearby, place, back, payload.len());
-        let entry = envelope::seal(&self.address(place), &payload, self.timeout);
+        let (entry, left, pointer) = match &self.grace {
+            None => {
+                (envelope::seal(&self.address(place), &payload, self.timeout), self.timeout, None)
+            }
+            Some(graced) => self.seal_graced(graced, place, &payload),
+        };
+        let near = self.made(nearby, place, back, payload.len(), left);
         let sealed = entry.filter(|entry| entry.len() <= limit);
-        let sealed = sealed.map(|entry| Sealed { entry, near });
+        let sealed = sealed.map(|entry| Sealed { entry, pointer, near });
         sealed.ok_or(Unstorable::TooLarge { limit }).inspect_err(|reason| self.refuse::<T>(reason))
     }
 
     pub(crate) async fn put(
         &self,
         place: &Place,
-        Sealed { entry, near }: Sealed,
+        Sealed { entry, pointer, near }: Sealed,
         budget: &mut Budget,
     ) -> Result<(), Error> {
         if near.as_ref().is_some_and(|near| self.cache.is_store_near() && self.keep_made(near)) {
             self.cache.counters().stored.add();
             return Ok(());
         }
-        let stored = self.cache.put(&self.identity, place, entry, self.timeout, budget).await;
+        let stored = match &self.grace {
+            None => self.cache.put(&self.identity, place, entry, self.timeout, budget).await,
+            // Boxed, so that others do not carry the room for it around.
+            Some(graced) => Box::pin(self.put_graced(graced, place, entry, pointer, budget)).await,
+        };
         if let (Ok(()), Some(near)) = (&stored, &near) {
             self.keep_made(near);
         }

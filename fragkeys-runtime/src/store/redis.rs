@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use redis::{Value, cmd};
 
 use self::link::Failure;
@@ -249,6 +250,10 @@ impl Store for RedisStore {
 
     async fn put_many(&self, entries: Vec<Put>, deadline: Deadline) -> Each<()> {
         self.put_all(entries, deadline).await
+    }
+
+    async fn fetch(&self, key: &str, deadline: Deadline) -> Result<Option<Bytes>, Error> {
+        read_entry(self.route.one(self.get(key), deadline).await?)
     }
 
     async fn remove(&self, key: &str, deadline: Deadline) -> Result<bool, Error> {

@@ -147,8 +147,9 @@ impl<V> Items<V> {
             Outcome::Hit => 0,
             Outcome::Shared => 1,
             Outcome::Miss => 2,
-            Outcome::NotStored => 3,
-            Outcome::Bypass => 4,
+            Outcome::Stale => 3,
+            Outcome::NotStored => 4,
+            Outcome::Bypass => 5,
         };
         self.all.iter().map(|item| item.outcome).max_by_key(rank).unwrap_or(Outcome::Hit)
     }
@@ -239,6 +240,7 @@ fn request<T>(mut call: Call, cache: &Cache, reading: &Reading<T>) -> Option<Req
         timeout: call.jittered_timeout(cache),
         identity: call.identity(cache, codec),
         sealed_with: Vec::new(),
+        grace: None,
         name,
         cache: cache.clone(),
     })
