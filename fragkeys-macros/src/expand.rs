@@ -13,6 +13,7 @@ use crate::signature::{self, Future};
 use crate::template::{Template, Values};
 
 mod batch;
+mod keep;
 
 pub(crate) fn tagged_cache(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
@@ -90,9 +91,12 @@ impl CachedFn {
         let plan = quote!(__fragkeys_plan);
         let description = self.description(&call);
         let body = self.body();
-        let answer = match self.kept() {
-            Some(keep) => quote!(::fragkeys::__private::run_kept(#call, #plan, #keep, #body).await),
-            None => {
+        let answer = match (self.graced(&call, &plan, &body), self.kept()) {
+            (Some(graced), _) => graced,
+            (None, Some(keep)) => {
+                quote!(::fragkeys::__private::run_kept(#call, #plan, #keep, #body).await)
+            }
+            (None, None) => {
                 let cache_if = self.cache_if();
                 // The compiler blames the whole of it for a condition of the wrong type.
                 quote_spanned! {cache_if.span()=>
@@ -176,51 +180,6 @@ impl CachedFn {
     fn returns(&self) -> TokenStream {
         let output = &self.output;
         quote_spanned!(output.span()=> ::fragkeys::__private::Returns::<#output>::new().output())
-    }
-
-    /// What becomes of a value, where that is more than a condition.
-    fn kept(&self) -> Option<TokenStream> {
-        let of_value = match &self.timeout {
-            Some(Timeout::OfValue(closure)) => Some(closure),
-            _ => None,
-        };
-        let none = self.timeout_none.as_ref().and_then(Timeout::to_duration);
-        if of_value.is_none() && none.is_none() && self.cache_err.is_none() {
-            return None;
-        }
-        let private = quote!(::fragkeys::__private);
-        let returns = quote!(__fragkeys_returns);
-        let value_in = match self.batch {
-            Some(_) => quote!(value_in_map),
-            None => quote!(value),
-        };
-        let mut timeout = match of_value {
-            Some(closure) => quote_spanned! {closure.span()=>
-                #private::timeout_of(#returns.#value_in(), #closure)
-            },
-            None => quote!(#private::usual(#returns.#value_in())),
-        };
-        if let Some(none) = none {
-            timeout = quote_spanned! {self.output.span()=>
-                #private::timeout_of_none(#returns.#value_in(), #none, #timeout)
-            };
-        }
-        let cache_if = self.cache_if();
-        let mut keep = quote_spanned! {cache_if.span()=>
-            #private::keep(#returns.#value_in(), #cache_if, #timeout)
-        };
-        if let Some(cache_err) = &self.cache_err {
-            keep = quote_spanned! {cache_err.span()=>
-                #private::keep_or_error(#returns.errors(), #keep, #cache_err)
-            };
-        }
-        let returned = self.returns();
-        Some(quote! {{
-            #[allow(unused_imports)]
-            use ::fragkeys::__private::OutputOfAnythingElse as _;
-            let #returns = #returned;
-            #keep
-        }})
     }
 
     /// What is known at compile time.
@@ -358,7 +317,7 @@ impl TagSource {
 
 impl Timeout {
     /// An expression of type `Duration`; `None` if only the value can tell.
-    fn to_duration(&self) -> Option<TokenStream> {
+    pub(crate) fn to_duration(&self) -> Option<TokenStream> {
         match self {
             Timeout::Seconds(seconds) => Some(quote!(::core::time::Duration::from_secs(#seconds))),
             Timeout::Expression(expression) => Some(quote_spanned! {expression.span()=>

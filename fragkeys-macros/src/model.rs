@@ -11,8 +11,10 @@ use crate::signature::{self, Future};
 use crate::template::Template;
 
 mod batch;
+mod grace;
 
 pub(crate) use batch::Batch;
+pub(crate) use grace::{Ahead, Grace, GraceOptions};
 
 /// A function to cache, and how.
 pub(crate) struct CachedFn {
@@ -30,6 +32,7 @@ pub(crate) struct CachedFn {
     pub(crate) cache_if: Option<Expr>,
     pub(crate) cache_err: Option<Expr>,
     pub(crate) jitter: Option<f64>,
+    pub(crate) grace: Option<Grace>,
     pub(crate) near: Near,
     /// May `prime` give it an output?
     pub(crate) is_primable: bool,
@@ -102,6 +105,7 @@ impl CachedFn {
         let cache_if = options.cache_if.and_then(|written| mistakes.keep(cache_if(written)));
         let cache_err =
             options.cache_err.and_then(|written| mistakes.keep(cache_err(written, is_batch)));
+        let grace = Grace::new(options.grace, &function, is_batch, mistakes);
         let (future, output) = output?;
         if is_batch && batch.is_none() {
             return None;
@@ -132,6 +136,7 @@ impl CachedFn {
             cache_if,
             cache_err,
             jitter,
+            grace,
             near,
             is_primable,
             codec: options.codec,
@@ -325,16 +330,10 @@ fn timeout(written: Expr) -> syn::Result<Timeout> {
 
 /// A time for `None`. With none at all, it is not cached.
 fn timeout_none(written: Expr) -> syn::Result<Timeout> {
-    match ungrouped(written) {
-        Expr::Closure(closure) => {
-            let message = "`timeout_none` takes a time, as in `timeout_none = 60`: there is no value \
-                           that it could depend on";
-            Err(syn::Error::new_spanned(closure, message))
-        }
-        written => time("timeout_none", written),
-    }
+    time("timeout_none", ungrouped(written))
 }
 
+/// Seconds, or an expression that is no literal.
 fn time(option: &str, written: Expr) -> syn::Result<Timeout> {
     let problem = match &written {
         Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) => match seconds.base10_parse() {
@@ -343,15 +342,17 @@ fn time(option: &str, written: Expr) -> syn::Result<Timeout> {
                     "timeout" => {
                         "`timeout = 0` would never cache anything; leave the attribute off, or give a time"
                     }
-                    _ => {
+                    "timeout_none" => {
                         "`timeout_none = 0` would never cache `None`; write `cache_if = Option::is_some`, or give a time"
                     }
+                    _ => "no time at all; leave this off, or give one",
                 };
                 return Err(syn::Error::new(seconds.span(), message));
             }
             Ok(seconds) => return Ok(Timeout::Seconds(seconds)),
             Err(_) => format!("`{seconds}` is not a timeout"),
         },
+        Expr::Closure(_) => format!("only `timeout` can depend on the value, and not `{option}`"),
         Expr::Lit(literal) => format!("`{}` is not a timeout", literal.to_token_stream()),
         Expr::Unary(ExprUnary { op: UnOp::Neg(_), .. }) => {
             "a timeout cannot be negative".to_owned()

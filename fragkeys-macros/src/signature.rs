@@ -1,10 +1,12 @@
 //! What can be read off a function's signature: arguments, and the type that it resolves to.
 
-use proc_macro2::Ident;
+use proc_macro2::{Ident, TokenStream};
+use quote::ToTokens as _;
 use syn::visit::{self, Visit};
 use syn::{
-    FnArg, GenericArgument, Lifetime, PatIdent, Path, PathArguments, ReturnType, Signature, Type,
-    TypeImplTrait, TypeParam, TypeParamBound, TypePath, WherePredicate,
+    FnArg, GenericArgument, Lifetime, PatIdent, Path, PathArguments, ReceiverKind, ReturnType,
+    Signature, Type, TypeImplTrait, TypeParam, TypeParamBound, TypePath, TypeReference,
+    WherePredicate,
 };
 
 /// How the function gives its future.
@@ -242,6 +244,38 @@ pub(crate) fn may_borrow(signature: &Signature, output: &Type) -> bool {
     let mut parts = Parts { signature, may_borrow: false };
     parts.visit_type(output);
     parts.may_borrow
+}
+
+/// An argument that may hold what does not live for ever; of a method, `self` is one.
+pub(crate) fn borrowed_argument(signature: &Signature) -> Option<TokenStream> {
+    struct References(bool);
+    impl<'a> Visit<'a> for References {
+        fn visit_type_reference(&mut self, reference: &'a TypeReference) {
+            self.0 |= reference.lifetime.is_none();
+            visit::visit_type_reference(self, reference);
+        }
+
+        fn visit_type_impl_trait(&mut self, _: &'a TypeImplTrait) {
+            self.0 = true;
+        }
+    }
+    let borrows = |ty: &Type| {
+        let mut references = References(false);
+        references.visit_type(ty);
+        references.0 || may_borrow(signature, ty)
+    };
+    signature.inputs.iter().find_map(|argument| match argument {
+        FnArg::Receiver(receiver) => {
+            let is_borrowed = match &receiver.kind {
+                ReceiverKind::Value => false,
+                ReceiverKind::Reference(..) => true,
+                ReceiverKind::Typed(_, ty) => borrows(ty),
+            };
+            is_borrowed.then(|| receiver.to_token_stream())
+        }
+        FnArg::Typed(typed) if borrows(&typed.ty) => Some(typed.ty.to_token_stream()),
+        _ => None,
+    })
 }
 
 /// What of an output is the value: of a `Result`, its first argument.

@@ -38,6 +38,7 @@
 //! - [`observe`] and [`Cache::stats`]: what the cache did.
 //! - [`Codec`]: how values become bytes.
 //! - [`Tag::foreign`] and [`FragmentedKeys`]: others on the same Redis.
+//! - [`guide::grace`]: old values while a source is slow or down, and errors that are cached.
 //! - [`guide`]: moving here from Redis by hand, from `cached`, and from Python.
 //!
 //! # What is cached
@@ -116,9 +117,9 @@ pub use fragkeys_runtime::{
     BatchMap, Bincode, Breaker, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError,
     CommitScope, Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, Health, KeyRing,
     KeyedBy, ModelInfo, Muted, Near, NearStats, OnCommit, Outcome, RingTag, Stats, Tag,
-    TaggedModel, Version, bypass, cache, cache_named, commit_follows, committing, evict, is_muted,
-    is_registered, key_of, models, mute, observe, on_commit, peek, prime, refresh, register,
-    reset_for_tests, with_cache,
+    TaggedModel, TimedOut, Version, bypass, cache, cache_named, commit_follows, committing, evict,
+    is_muted, is_registered, key_of, models, mute, observe, on_commit, peek, prime, refresh,
+    register, reset_for_tests, with_cache,
 };
 
 #[doc(hidden)]

@@ -18,6 +18,7 @@ mod examples;
 mod faults;
 mod flight;
 mod foreign;
+mod grace;
 mod interop;
 mod invariants;
 mod key_ring;

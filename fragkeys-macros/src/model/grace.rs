@@ -76,7 +76,8 @@ impl Grace {
 
 impl GraceOptions {
     fn all(&self) -> impl Iterator<Item = &Expr> {
-        self.runs_behind().chain([&self.if_error, &self.hard_timeout, &self.background].into_iter().flatten())
+        self.runs_behind()
+            .chain([&self.if_error, &self.hard_timeout, &self.background].into_iter().flatten())
     }
 
     /// Those that have somebody run without being waited for.
