@@ -14,6 +14,7 @@ mod codecs;
 mod commit;
 mod config;
 mod contract;
+mod crowd;
 mod examples;
 mod faults;
 mod flight;

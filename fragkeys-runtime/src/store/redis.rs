@@ -171,7 +171,7 @@ impl Store for RedisStore {
             && let Some(cells) = &live.cells
             && let Some(ready) = self.ready(cells, identity)
         {
-            match live.ask_one(&ready.get, deadline).await {
+            match live.look(&ready, deadline).await {
                 // A version that has moved since may have done so before the entry was read.
                 Ok(reply) if ready.is_current(cells) => {
                     return Ok(Found { place: ready.place.clone(), entry: read_entry(reply)? });

@@ -23,6 +23,8 @@ pub(super) struct Cells {
     next: AtomicU64,
     /// The connection is gone, or not to be used any more.
     is_over: AtomicBool,
+    /// How often one of them has moved: counted up behind each move.
+    moves: Arc<AtomicU64>,
     /// In what they say without being asked.
     pub(super) trust: Arc<Trust>,
 }
@@ -44,17 +46,26 @@ impl Weighter<String, Arc<Cell>> for Weight {
 /// A cell that is evicted, or was never taken in, is abandoned before it cannot be found any
 /// more: who still holds it must not trust it, nor put a version into it.
 #[derive(Clone)]
-struct Abandon;
+struct Abandon {
+    moves: Arc<AtomicU64>,
+}
+
+impl Abandon {
+    fn abandon(&self, cell: &Cell) {
+        cell.abandon();
+        self.moves.fetch_add(1, Ordering::Release);
+    }
+}
 
 impl Lifecycle<String, Arc<Cell>> for Abandon {
     type RequestState = ();
 
     fn before_evict(&self, (): &mut (), _: &String, cell: &mut Arc<Cell>) {
-        cell.abandon();
+        self.abandon(cell);
     }
 
     fn on_evict(&self, (): &mut (), _: String, cell: Arc<Cell>) {
-        cell.abandon();
+        self.abandon(&cell);
     }
 }
 
@@ -62,21 +73,24 @@ impl Cells {
     pub(super) fn new() -> Self {
         let typical_item = OVERHEAD + 32;
         let items = usize::try_from(BYTES / typical_item).unwrap_or(usize::MAX);
+        let moves = Arc::<AtomicU64>::default();
+        let abandon = Abandon { moves: moves.clone() };
         let by_key = match OptionsBuilder::new()
             .estimated_items_capacity(items)
             .weight_capacity(BYTES)
             .build()
         {
             Ok(options) => {
-                Cache::with_options(options, Weight, DefaultHashBuilder::default(), Abandon)
+                Cache::with_options(options, Weight, DefaultHashBuilder::default(), abandon)
             }
             // Only for a capacity that was not given.
-            Err(_) => Cache::with(items, BYTES, Weight, DefaultHashBuilder::default(), Abandon),
+            Err(_) => Cache::with(items, BYTES, Weight, DefaultHashBuilder::default(), abandon),
         };
         Cells {
             by_key,
             next: AtomicU64::new(FIRST_QUESTION),
             is_over: AtomicBool::new(false),
+            moves,
             trust: Arc::new(Trust::new()),
         }
     }
@@ -137,6 +151,7 @@ impl Cells {
     pub(super) fn forget(&self, key: &str) {
         if let Some(cell) = self.by_key.get(key) {
             cell.forget(self.next_question());
+            self.note_move();
         }
     }
 
@@ -145,6 +160,17 @@ impl Cells {
         for (_, cell) in self.by_key.iter() {
             cell.forget(self.next_question());
         }
+        self.note_move();
+    }
+
+    /// While this number is the same, every cell holds what it held when it was read before. Who
+    /// sees to that reads it first and then the cells.
+    pub(super) fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Acquire)
+    }
+
+    fn note_move(&self) {
+        self.moves.fetch_add(1, Ordering::Release);
     }
 
     fn next_question(&self) -> u64 {

@@ -24,6 +24,7 @@ use crate::store::identity::Identities;
 
 mod beat;
 mod breaker;
+mod gather;
 mod heartbeat;
 mod live;
 mod supervisor;
@@ -191,6 +192,7 @@ impl Link {
 }
 
 /// Why commands were not answered.
+#[derive(Clone)]
 pub(super) enum Failure {
     /// The connection is gone; another one may do.
     Lost(Error),

@@ -1,5 +1,6 @@
 //! Looks: one GET where all versions are known, else the versions and the entry at once.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -149,6 +150,9 @@ struct Told {
     grounds: Option<Arc<Grounds>>,
 }
 
+/// No number of moves.
+const NEVER: u64 = u64::MAX;
+
 /// A look that is ready to be sent: the command, and the versions that it is right for.
 #[derive(Debug)]
 pub(crate) struct Ready {
@@ -157,6 +161,8 @@ pub(crate) struct Ready {
     versions: Arc<Grounds>,
     /// The cells of the connection that it is right for.
     cells: Weak<Cells>,
+    /// What [`Cells::moves`] was when its versions were last seen in them.
+    seen_at: AtomicU64,
 }
 
 impl Ready {
@@ -176,12 +182,30 @@ impl Ready {
         let known = known.into_iter().map(|(version, cell)| (cell, version)).collect();
         let versions = Arc::new(Grounds::new(known, vec![cells.trust.clone()]));
         place.grounds = has_near.then(|| versions.clone());
-        Some(Ready { place: Arc::new(place), get, versions, cells: Arc::downgrade(cells) })
+        Some(Ready {
+            place: Arc::new(place),
+            get,
+            versions,
+            cells: Arc::downgrade(cells),
+            seen_at: AtomicU64::new(NEVER),
+        })
     }
 
-    /// Are these the cells that it was made from, and are its versions still in them?
+    /// Are these the cells that it was made from, and are its versions still in them? Where no
+    /// cell at all has moved, that is one number to look at, however many tags there are.
     pub(super) fn is_current(&self, cells: &Arc<Cells>) -> bool {
-        std::ptr::eq(self.cells.as_ptr(), Arc::as_ptr(cells)) && self.versions.are_current()
+        if !std::ptr::eq(self.cells.as_ptr(), Arc::as_ptr(cells)) {
+            return false;
+        }
+        let moves = cells.moves();
+        if self.seen_at.load(Ordering::Relaxed) == moves {
+            return true;
+        }
+        let is_current = self.versions.are_current();
+        if is_current {
+            self.seen_at.store(moves, Ordering::Relaxed);
+        }
+        is_current
     }
 }
 

@@ -12,10 +12,12 @@ use tokio::sync::Notify;
 
 use super::Failure;
 use super::beat::Beat;
+use super::gather::Gather;
 use crate::error::Error;
 use crate::near::Loss;
 use crate::store::Deadline;
 use crate::store::redis::cell::Cells;
+use crate::store::redis::look::Ready;
 use crate::store::redis::node::Connection;
 use crate::store::redis::reply::{is_busy, refusal, refused};
 use crate::store::redis::server::Server;
@@ -32,10 +34,11 @@ pub(in crate::store::redis) struct Live {
     connection: Connection,
     /// Kept current by Redis; `None` where it does not.
     pub(in crate::store::redis) cells: Option<Arc<Cells>>,
-    server: Arc<Server>,
+    pub(super) server: Arc<Server>,
     /// Tells the supervisor to look at this connection.
     wake: Arc<Notify>,
-    beat: Arc<Beat>,
+    pub(super) beat: Arc<Beat>,
+    pub(super) gather: Gather,
     since: Instant,
     /// The connection is gone for good.
     is_lost: AtomicBool,
@@ -67,6 +70,7 @@ impl Live {
             server,
             wake,
             beat,
+            gather: Gather::here(),
             since: Instant::now(),
             is_lost: AtomicBool::new(false),
             is_doubtful: AtomicBool::new(false),
@@ -93,8 +97,23 @@ impl Live {
         Ok(values)
     }
 
+    /// What stands where a look is ready for. Where many wait, they ask together.
+    pub(in crate::store::redis) async fn look(
+        self: &Arc<Self>,
+        ready: &Arc<Ready>,
+        deadline: Deadline,
+    ) -> Result<Value, Failure> {
+        let waiting = self.gather.enter();
+        if waiting.is_crowd
+            && let Some(answer) = self.ask_together(ready, deadline).await
+        {
+            return answer;
+        }
+        self.ask_one(&ready.get, deadline).await
+    }
+
     /// As [`ask`](Self::ask), for one command that is ready-made.
-    pub(in crate::store::redis) async fn ask_one(
+    pub(super) async fn ask_one(
         &self,
         command: &Cmd,
         deadline: Deadline,
