@@ -268,8 +268,9 @@ pub(crate) fn borrowed_argument(signature: &Signature) -> Option<TokenStream> {
         FnArg::Receiver(receiver) => {
             let is_borrowed = match &receiver.kind {
                 ReceiverKind::Value => false,
-                ReceiverKind::Reference(..) => true,
                 ReceiverKind::Typed(_, ty) => borrows(ty),
+                // `&self`, and what else there may be one day.
+                _ => true,
             };
             is_borrowed.then(|| receiver.to_token_stream())
         }

@@ -27,7 +27,8 @@ pub struct Grace {
 enum Ahead {
     /// In the last share of the timeout.
     Share(f64),
-    /// At random: the more probable the nearer the end, and the longer a run takes.
+    /// At random (XFetch): the more probable the nearer the end, and the longer a run takes; surely
+    /// where it would not be over by the end.
     XFetch(f64),
 }
 
@@ -114,7 +115,8 @@ impl Grace {
             Some(Ahead::XFetch(eagerness)) => {
                 // Above 0, so that the logarithm is finite; at most 36.7.
                 let chance = -(1.0 - fastrand::f64()).ln();
-                let early = age.ran_for.as_secs_f64() * eagerness * chance;
+                // Once for the run itself, so that it is over by the end.
+                let early = age.ran_for.as_secs_f64() * (1.0 + eagerness * chance);
                 Duration::try_from_secs_f64(early).unwrap_or(LONGEST_TIMEOUT)
             }
         }

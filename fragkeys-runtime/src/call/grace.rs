@@ -414,8 +414,6 @@ impl Request {
         };
         let entry = put(place.clone(), entry);
         let pointer = pointer.map(|(place, bytes)| put(place, bytes));
-        let puts = std::iter::once(entry).chain(pointer).collect();
-        let mut stored = self.cache.put_many(puts, budget).await.into_iter();
-        stored.next().unwrap_or(Ok(()))
+        self.cache.put_beside(entry, pointer, budget).await
     }
 }

@@ -77,7 +77,11 @@ impl Request {
             && let Some((tier, identity)) = self.near_tier()
             && !commit::is_inside()
         {
-            let until = Instant::now() + left().min(self.timeout);
+            let left = left().min(self.timeout);
+            if left.is_zero() {
+                return;
+            }
+            let until = Instant::now() + left;
             tier.keep_unless_kept(identity, || {
                 (nearby.keep_clone)(value, encoded, grounds.clone(), until)
             });

@@ -7,8 +7,13 @@ use std::task::Poll;
 
 use fragkeys::{Cache, Config, Outcome, Tag, tagged_cache, with_cache};
 
-use super::{HOUR, SOON, Source, ask, expire, impatient, revalidated};
+use super::{HOUR, SOON, Source, ask, expire, impatient, life, revalidated};
 use crate::support::{eventually, over_both_stores};
+
+#[tagged_cache(vary_on = [id], timeout = SOON, stale_while_revalidate = HOUR)]
+async fn briefly(source: Arc<Source>, id: u64) -> Result<usize, String> {
+    source.run().await
+}
 
 /// I7: one runs, one waits for its turn, and the third does not begin; all are given the old value.
 #[tokio::test]
@@ -18,11 +23,11 @@ async fn i7_past_the_bounds_no_run_begins() {
     let source = Source::gated();
     source.release(3);
     for id in 1..=3 {
-        ask(&cache, revalidated(source.clone(), id)).await.unwrap().0.unwrap();
+        ask(&cache, briefly(source.clone(), id)).await.unwrap().0.unwrap();
     }
     expire().await;
     for id in 1..=3 {
-        let outcome = ask(&cache, revalidated(source.clone(), id)).await.unwrap().1;
+        let outcome = ask(&cache, briefly(source.clone(), id)).await.unwrap().1;
         assert_eq!(outcome, Some(Outcome::Stale));
     }
     source.wait_for_runs(4).await;
@@ -33,7 +38,7 @@ async fn i7_past_the_bounds_no_run_begins() {
     eventually("both are stored", async || cache.stats().stored == 5).await;
     // There is room again.
     source.release(1);
-    assert_eq!(ask(&cache, revalidated(source.clone(), 3)).await.unwrap().1, Some(Outcome::Stale));
+    assert_eq!(ask(&cache, briefly(source.clone(), 3)).await.unwrap().1, Some(Outcome::Stale));
     eventually("the third is stored", async || cache.stats().stored == 6).await;
 }
 
@@ -63,7 +68,7 @@ async fn i7_past_the_bound_a_slow_run_is_waited_for() {
     assert_eq!(elected.await.unwrap().1, Some(Outcome::Miss));
 }
 
-#[tagged_cache(vary_on = [], timeout = SOON, stale_while_revalidate = HOUR)]
+#[tagged_cache(vary_on = [], timeout = |run| life(*run), stale_while_revalidate = HOUR)]
 async fn breaking(source: Arc<Source>) -> Result<usize, String> {
     let run = source.run().await?;
     assert!(run != 1, "as was asked for");
@@ -84,7 +89,7 @@ async fn one_that_fails_is_counted_and_tried_again_later(cache: Cache) {
     assert_eq!(source.runs(), 2);
     source.goes_down(true);
     eventually("it is tried again, and fails", async || {
-        call().await.unwrap();
+        call().await.unwrap().0.unwrap();
         cache.stats().failed_refreshes == 2
     })
     .await;
