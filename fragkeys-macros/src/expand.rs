@@ -191,6 +191,7 @@ impl CachedFn {
         let values = self.values();
         let templates = self.templates().map(|template| template.to_parts(&values));
         let is_batch = self.batch.is_some();
+        let is_leased = self.is_leased;
         let cache_name = match &self.cache_name {
             Some(name) => quote!(#name),
             None => quote!("default"),
@@ -210,6 +211,7 @@ impl CachedFn {
                 templates: &[#(#templates),*],
                 cache_name: #cache_name,
                 is_batch: #is_batch,
+                is_leased: #is_leased,
                 instances: ::fragkeys::__private::Instances::new(),
             }
         }

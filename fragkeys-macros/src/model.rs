@@ -36,6 +36,8 @@ pub(crate) struct CachedFn {
     pub(crate) near: Near,
     /// May `prime` give it an output?
     pub(crate) is_primable: bool,
+    /// Does one process run for all that miss?
+    pub(crate) is_leased: bool,
     pub(crate) codec: Option<Type>,
     pub(crate) batch: Option<Batch>,
 }
@@ -102,6 +104,7 @@ impl CachedFn {
             .and_then(|written| mistakes.keep(name::<Options>("cache_name", written)));
         let jitter = options.jitter.and_then(|written| mistakes.keep(jitter(written)));
         let near = options.near.and_then(|written| mistakes.keep(near(written, is_batch)));
+        let lease = options.lease.and_then(|written| mistakes.keep(lease(written, is_batch)));
         let cache_if = options.cache_if.and_then(|written| mistakes.keep(cache_if(written)));
         let cache_err =
             options.cache_err.and_then(|written| mistakes.keep(cache_err(written, is_batch)));
@@ -139,6 +142,7 @@ impl CachedFn {
             grace,
             near,
             is_primable,
+            is_leased: lease.unwrap_or(!is_batch),
             codec: options.codec,
             batch,
         })
@@ -405,6 +409,20 @@ fn near(written: Expr, is_batch: bool) -> syn::Result<Near> {
         other => {
             let message = "`near` is `false`, to keep this function out of the near tier, or `true`, to have \
                            its type checked for it";
+            Err(syn::Error::new_spanned(other, message))
+        }
+    }
+}
+
+fn lease(written: Expr, is_batch: bool) -> syn::Result<bool> {
+    match ungrouped(written) {
+        Expr::Lit(ExprLit { lit: Lit::Bool(is_leased), .. }) if is_leased.value && is_batch => {
+            let message = "a batch takes no leases: its elements are asked of Redis all at once; leave `lease` off";
+            Err(syn::Error::new(is_leased.span, message))
+        }
+        Expr::Lit(ExprLit { lit: Lit::Bool(is_leased), .. }) => Ok(is_leased.value),
+        other => {
+            let message = "`lease` is `false`, to let each process run that misses, or `true`, which is the default";
             Err(syn::Error::new_spanned(other, message))
         }
     }

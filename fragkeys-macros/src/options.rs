@@ -23,6 +23,7 @@ pub(crate) struct Options {
     pub(crate) jitter: Option<Expr>,
     pub(crate) grace: GraceOptions,
     pub(crate) near: Option<Expr>,
+    pub(crate) lease: Option<Expr>,
     pub(crate) codec: Option<Type>,
     pub(crate) batch: Option<BatchOption>,
 }
@@ -65,6 +66,7 @@ impl OptionSet for Options {
         ("refresh_ahead", "refresh_ahead = 0.1"),
         ("background", "background = false"),
         ("near", "near = false"),
+        ("lease", "lease = false"),
         ("codec", "codec = fragkeys::Json"),
         ("batch", "batch = id"),
     ];
@@ -90,6 +92,7 @@ impl OptionSet for Options {
             "refresh_ahead" => set(&mut self.grace.refresh_ahead, name, value.parse()?),
             "background" => set(&mut self.grace.background, name, value.parse()?),
             "near" => set(&mut self.near, name, value.parse()?),
+            "lease" => set(&mut self.lease, name, value.parse()?),
             "codec" => set(&mut self.codec, name, codec(value)?),
             _ => set(&mut self.batch, name, batch(name, value)?),
         }

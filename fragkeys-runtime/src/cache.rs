@@ -1,20 +1,21 @@
 //! A cache: a store, its settings, and what happens when the store fails.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
 use crate::codec::Format;
-use crate::condition::Condition;
+use crate::condition::{Condition, LastError};
 use crate::config::{SHORTEST_TIMEOUT, Settings};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::grace::{Background, Failures};
 use crate::key::{Identity, Place};
+use crate::lease::Claim;
 use crate::log::{notice, warning};
 use crate::near::{NearStats, NearTier};
 use crate::queue::BumpQueue;
@@ -45,11 +46,12 @@ struct Shared {
     counters: Counters,
     reads: Condition,
     writes: Condition,
+    leases: Condition,
     bumps: Condition,
     /// Bumps that are repeated later.
     repeated: AtomicUsize,
     /// What the store refused last.
-    last_error: Mutex<Option<Error>>,
+    last_error: LastError,
     since: SystemTime,
 }
 
@@ -93,9 +95,10 @@ impl Cache {
                 counters: Counters::default(),
                 reads: Condition::default(),
                 writes: Condition::default(),
+                leases: Condition::default(),
                 bumps: Condition::default(),
                 repeated: AtomicUsize::new(0),
-                last_error: Mutex::default(),
+                last_error: LastError::default(),
                 since: SystemTime::now(),
             }),
         }
@@ -182,11 +185,18 @@ impl Cache {
         self.shared.settings.max_queued_bumps
     }
 
-    /// The near tier, unless what is in it may have to be left alone: a failed bump may be of its
-    /// tags, which it does not know.
+    /// The near tier to answer from, unless what is in it may have to be left alone: a failed bump
+    /// may be of its tags, which it does not know.
     #[inline]
     pub(crate) fn near(&self) -> Option<&NearTier> {
-        self.shared.near.as_ref().filter(|_| self.shared.queue.len() == 0)
+        self.near_tier().filter(|_| self.shared.queue.len() == 0)
+    }
+
+    /// The near tier to keep things in and to drop them from, whatever waits: what it knows must not
+    /// be out of date when nothing waits any more.
+    #[inline]
+    pub(crate) fn near_tier(&self) -> Option<&NearTier> {
+        self.shared.near.as_ref()
     }
 
     pub(crate) fn has_near(&self) -> bool {
@@ -218,6 +228,14 @@ impl Cache {
 
     pub(crate) fn flight_wait(&self) -> Duration {
         self.shared.settings.flight_wait
+    }
+
+    pub(crate) fn lease_wait(&self) -> Duration {
+        self.shared.settings.lease_wait
+    }
+
+    pub(crate) fn has_leases(&self) -> bool {
+        !self.lease_wait().is_zero() && self.shared.store.has_leases()
     }
 
     /// What all keys of this cache begin with.
@@ -317,6 +335,29 @@ impl Cache {
         answer
     }
 
+    /// Asks who is to run for an entry that a look did not find, or to go on waiting for that.
+    pub(crate) async fn claim(
+        &self,
+        identity: &Identity,
+        place: &Place,
+        is_waiting: bool,
+        budget: &mut Budget,
+    ) -> Result<Claim, Error> {
+        self.check_queue(identity)?;
+        budget.check()?;
+        let deadline = budget.deadline();
+        let answer = self.shared.store.claim(&place.key, is_waiting, deadline).await;
+        // Waiting for others is not the store's doing, and has a bound of its own.
+        if !matches!(answer, Ok(Claim::Wait(_))) {
+            budget.spend(deadline);
+        }
+        self.judge(&self.shared.leases, "leasing", &answer);
+        if self.shared.queue.len() > 0 {
+            self.check_queue(identity)?;
+        }
+        answer
+    }
+
     pub(crate) async fn remove(&self, place: &Place, budget: &mut Budget) -> Result<bool, Error> {
         budget.check()?;
         let answer = self.shared.store.remove(&place.key, budget.deadline()).await;
@@ -353,7 +394,7 @@ impl Cache {
                 if condition.begins_to_fail() {
                     warning!({ cache = name } "cache `{name}`: {doing} fails: {error}");
                 }
-                self.keep_error(error);
+                self.shared.last_error.keep(error);
             }
         }
     }

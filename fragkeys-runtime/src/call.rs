@@ -18,6 +18,7 @@ mod answer;
 pub(crate) mod batch;
 pub(crate) mod grace;
 pub(crate) mod keep;
+mod lease;
 mod miss;
 mod near;
 mod ordered;
@@ -230,6 +231,7 @@ fn request<T>(
         // The shape is part of the fingerprint.
         sealed_with: Vec::new(),
         grace: None,
+        is_leased: call.site.is_leased,
         name,
         cache,
     })

@@ -4,6 +4,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::error::Error;
+
+/// What went wrong last, for people.
+#[derive(Debug, Default)]
+pub(crate) struct LastError(Mutex<Option<Error>>);
+
+impl LastError {
+    pub(crate) fn keep(&self, error: &Error) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+    }
+
+    pub(crate) fn get(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Condition {
     is_failing: AtomicBool,

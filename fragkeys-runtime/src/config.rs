@@ -63,6 +63,7 @@ pub(crate) struct Settings {
     pub(crate) max_refreshes: usize,
     pub(crate) max_queued_refreshes: usize,
     pub(crate) retry_after: Duration,
+    pub(crate) lease_wait: Duration,
     pub(crate) format: Format,
     pub(crate) also_bump: Vec<FragmentedKeys>,
     pub(crate) near: Option<Near>,
@@ -122,6 +123,7 @@ impl Config {
                 max_refreshes: 64,
                 max_queued_refreshes: 1_000,
                 retry_after: Duration::from_secs(1),
+                lease_wait: Duration::from_secs(5),
                 format: Format::Bincode,
                 also_bump: Vec::new(),
                 near: None,
@@ -224,6 +226,21 @@ impl Config {
     /// the old value until it has succeeded.
     pub fn retry_after(mut self, pause: Duration) -> Self {
         self.settings.retry_after = pause;
+        self
+    }
+
+    /// How long a call waits for the run of another process, before it runs itself. Default: 5 s;
+    /// zero turns leases off. Not for an embedded store, which is one process's.
+    ///
+    /// Of all processes that miss an entry, one runs: it takes a lease in Redis and renews it while
+    /// it runs. The others have the value as soon as it is stored. A process that is killed loses
+    /// its lease within 750 ms, and another one runs. In each process one call waits for that and
+    /// its flight waits for it, so keep this below [`flight_wait`](Self::flight_wait), and above what
+    /// your slowest function takes: past it, one call of each process runs.
+    ///
+    /// Without `flight_wait` there are no leases, either.
+    pub fn lease_wait(mut self, longest: Duration) -> Self {
+        self.settings.lease_wait = longest;
         self
     }
 
@@ -335,6 +352,8 @@ impl Config {
             "flight_wait is above an hour: a call would wait that long for a run that hangs"
         } else if settings.retry_after > Duration::from_secs(3_600) {
             "retry_after is above an hour: for so long a source that works again would not be asked"
+        } else if settings.lease_wait > Duration::from_secs(3_600) {
+            "lease_wait is above an hour: a call would wait that long for a run that hangs"
         } else if settings.prefix.is_empty() {
             "prefix is empty: it keeps this cache's keys apart from others in the same Redis"
         } else if let Some(problem) = settings.near.and_then(|near| near.problem()) {

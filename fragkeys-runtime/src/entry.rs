@@ -228,6 +228,7 @@ impl Entry {
             timeout: self.timeout_or_default(),
             near: None,
             grace: None,
+            is_leased: true,
             name: self.name.clone(),
         }
     }

@@ -85,6 +85,6 @@ const POINTER: &str = ":g:";
 pub(crate) fn version_key(prefix: &str, tag: &Tag) -> String {
     match tag.key_of_others() {
         Some(key) => key.to_owned(),
-        None => format!("{prefix}:t:{}", tag.as_str()),
+        None => [prefix, ":t:", tag.as_str()].concat(),
     }
 }

@@ -28,6 +28,7 @@ mod grace;
 mod health;
 mod key;
 mod key_ring;
+mod lease;
 mod log;
 #[cfg(feature = "metrics")]
 mod metric;

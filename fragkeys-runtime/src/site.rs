@@ -28,6 +28,8 @@ pub struct Site {
     pub cache_name: &'static str,
     /// Are its entries about elements of an argument? They are no single calls' entries then.
     pub is_batch: bool,
+    /// Does one process run for all that miss?
+    pub is_leased: bool,
     pub instances: Instances,
 }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::error::Error;
 use crate::health::Reach;
 use crate::key::{Identity, Place};
+use crate::lease::Claim;
 use crate::near::Ledger;
 use crate::tag::Tag;
 use crate::version::Version;
@@ -178,6 +179,27 @@ impl AnyStore {
             AnyStore::Memory(_) => None,
             #[cfg(feature = "redis")]
             AnyStore::Redis(store) => store.last_error(),
+        }
+    }
+
+    /// Can who runs be known beyond this process?
+    pub(crate) fn has_leases(&self) -> bool {
+        !self.is_near()
+    }
+
+    /// Asks who is to run for the missing entry at this key. Who asks again, while it waits, is told
+    /// of changes.
+    #[cfg_attr(not(feature = "redis"), allow(unused_variables, clippy::unused_async))]
+    pub(crate) async fn claim(
+        &self,
+        key: &str,
+        is_waiting: bool,
+        deadline: Deadline,
+    ) -> Result<Claim, Error> {
+        match self {
+            AnyStore::Memory(_) => Ok(Claim::Run(None)),
+            #[cfg(feature = "redis")]
+            AnyStore::Redis(store) => store.claim(key, is_waiting, deadline).await,
         }
     }
 

@@ -23,6 +23,7 @@ mod grace;
 mod interop;
 mod invariants;
 mod key_ring;
+mod lease;
 mod model;
 mod near;
 mod negative;

@@ -1,10 +1,11 @@
 //! `rediss://`: real servers with certificates that are right, and with those that are not.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use fragkeys::{Config, ErrorKind, Outcome, Tls, observe, with_cache};
+use fragkeys::{Config, ErrorKind, Outcome, Tag, Tls, observe, with_cache};
 use fragkeys_tests::certificates::{Certificates, Flaw, Signed};
-use fragkeys_tests::{RedisServer, Sentinels};
+use fragkeys_tests::{Cluster, RedisServer, Sentinels};
 
 use crate::support::{Log, Source, eventually, patient, row};
 
@@ -178,7 +179,32 @@ async fn sentinels_and_their_servers_by_tls() {
     let started = Sentinels::start_tls(&authority);
     let urls = started.sentinels.iter().map(RedisServer::tls_url);
     let config = Config::redis_sentinel(urls, fragkeys_tests::sentinel::NAME)
-        .operation_timeout(std::time::Duration::from_secs(10))
+        .operation_timeout(Duration::from_secs(10))
         .tls(Tls::new().ca_file(authority.ca_file()));
     works(config).await;
+}
+
+/// Six nodes, all of them by TLS alone; also the one that takes over.
+#[tokio::test]
+async fn a_cluster_by_tls() {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let authority = Certificates::new();
+    let mut cluster = Cluster::start_tls(&authority);
+    let urls: Vec<String> = cluster.nodes.iter().map(RedisServer::tls_url).collect();
+    let config = |tls| Config::redis_cluster(urls.clone()).operation_timeout(PATIENCE).tls(tls);
+    let own = || Tls::new().ca_file(authority.ca_file());
+    works(config(own())).await;
+
+    let cache = config(own()).build().await.unwrap();
+    let tags = || (0..100).map(|id| Tag::new("Row", id));
+    cache.invalidate(tags()).await.unwrap();
+    for master in &cluster.nodes[..3] {
+        assert!(master.keys("fragkeys:t:*").len() > 10, "tags are with each master");
+    }
+    cluster.nodes[1].kill();
+    eventually("the replica is found", async || cache.invalidate(tags()).await.is_ok()).await;
+    assert!(cluster.nodes[4].keys("fragkeys:t:*").len() > 10);
+
+    let other = Tls::new().ca_pem(Certificates::new().ca_pem());
+    fails(config(other), "`Tls::ca_file`").await;
 }

@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use crate::RedisServer;
 
+/// The option that takes the port with TLS.
+pub(crate) const TLS_PORT: &str = "--tls-port";
+
 /// An authority that nobody trusts by itself, and files of what it signed, in a temporary
 /// directory.
 pub struct Certificates {
@@ -148,18 +151,18 @@ impl RedisServer {
         let tls_args = authority.tls_args(server, needs_client);
         let args: Vec<&str> =
             tls_args.iter().map(String::as_str).chain(args.iter().copied()).collect();
-        Self::begin(None, Some("--tls-port"), &args)
+        Self::begin(None, &[TLS_PORT], &args)
     }
 
-    /// `rediss://127.0.0.1:PORT/`, of a server from [`Self::start_tls`].
+    /// `rediss://127.0.0.1:PORT/`, of a server that was started with TLS.
     #[must_use]
     pub fn tls_url(&self) -> String {
         format!("rediss://127.0.0.1:{}/", self.tls_port())
     }
 
-    /// The port with TLS, of a server from [`Self::start_tls`].
+    /// The port with TLS, of a server that was started with TLS.
     #[must_use]
     pub fn tls_port(&self) -> u16 {
-        self.second_port()
+        self.other_port(TLS_PORT).expect("a server with TLS")
     }
 }

@@ -3,11 +3,15 @@
 use std::collections::HashSet;
 
 use crate::RedisServer;
+use crate::certificates::{Certificates, Flaw, TLS_PORT};
 use crate::resp::Reply;
 use crate::wait::wait_until;
 
 const MASTERS: usize = 3;
 const SLOTS: usize = 16_384;
+
+/// The option that takes the port at which nodes speak to each other.
+const BUS_PORT: &str = "--cluster-port";
 
 const BASE: [[&str; 2]; 5] = [
     ["--cluster-enabled", "yes"],
@@ -24,6 +28,9 @@ const BASE: [[&str; 2]; 5] = [
 pub struct Cluster {
     /// At the start, three masters and then the replica of each.
     pub nodes: Vec<RedisServer>,
+    /// What each node is started with.
+    args: Vec<String>,
+    other_ports: &'static [&'static str],
 }
 
 impl Cluster {
@@ -44,11 +51,34 @@ impl Cluster {
     /// As [`Self::start`].
     #[must_use]
     pub fn start_with(args: &[&str]) -> Self {
-        let args = [&BASE.concat(), args].concat();
-        let begin = |_| RedisServer::begin(None, Some("--cluster-port"), &args);
-        let cluster = Self { nodes: (0..2 * MASTERS).map(begin).collect() };
+        Self::begin(&[BUS_PORT], args)
+    }
+
+    /// [`Self::start`], where all of them speak TLS to each other, and tell a client with TLS of
+    /// their ports with TLS.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_tls(authority: &Certificates) -> Self {
+        let args = authority.tls_args(&authority.server(Flaw::None), false);
+        let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
+        args.extend(["--tls-cluster", "yes", "--tls-replication", "yes"]);
+        Self::begin(&[BUS_PORT, TLS_PORT], &args)
+    }
+
+    fn begin(other_ports: &'static [&'static str], args: &[&str]) -> Self {
+        let args = BASE.as_flattened().iter().chain(args).map(|&arg| arg.to_owned()).collect();
+        let mut cluster = Self { nodes: Vec::new(), args, other_ports };
+        cluster.nodes = (0..2 * MASTERS).map(|_| cluster.node()).collect();
         cluster.join();
         cluster
+    }
+
+    fn node(&self) -> RedisServer {
+        let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
+        RedisServer::begin(None, self.other_ports, &args)
     }
 
     fn join(&self) {
@@ -200,7 +230,7 @@ impl Cluster {
     ///
     /// When they don't within 10 seconds.
     pub fn add_master(&mut self) -> usize {
-        self.nodes.push(RedisServer::begin(None, Some("--cluster-port"), &BASE.concat()));
+        self.nodes.push(self.node());
         let index = self.nodes.len() - 1;
         self.meet(index);
         let number = self.nodes.len();
@@ -217,7 +247,8 @@ impl Cluster {
 
     fn meet(&self, index: usize) {
         let node = &self.nodes[index];
-        let (port, bus) = (node.port().to_string(), node.second_port().to_string());
+        let port = node.other_port(TLS_PORT).unwrap_or_else(|| node.port()).to_string();
+        let bus = node.other_port(BUS_PORT).expect("a node of a cluster").to_string();
         self.nodes[0].cli(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
     }
 

@@ -31,15 +31,15 @@ const MARKER: &str = "fragkeys-test-redis-";
 pub struct RedisServer {
     process: Option<Process>,
     port: u16,
-    /// One more port, with another number at each attempt to start.
-    second_port: Option<SecondPort>,
+    /// More ports, with other numbers at each attempt to start.
+    other_ports: Vec<OtherPort>,
     args: Vec<String>,
     directory: TempDir,
 }
 
-/// What a server needs a second port for.
+/// A port that a server needs beside the first one, and the option that takes it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SecondPort {
+struct OtherPort {
     option: &'static str,
     number: u16,
 }
@@ -64,15 +64,11 @@ impl RedisServer {
     /// As [`Self::start`].
     #[must_use]
     pub fn start_with(args: &[&str]) -> Self {
-        Self::begin(None, None, args)
+        Self::begin(None, &[], args)
     }
 
-    /// With a file of settings, and with an option that takes a port of its own.
-    pub(crate) fn begin(
-        config: Option<&str>,
-        second_port: Option<&'static str>,
-        args: &[&str],
-    ) -> Self {
+    /// With a file of settings, and with options that take a port each.
+    pub(crate) fn begin(config: Option<&str>, other_ports: &[&'static str], args: &[&str]) -> Self {
         // The run is part of the name so that two runs at the same time don't
         // take each other's servers for leftovers.
         let run = std::env::var("FRAGKEYS_TEST_RUN").map_or(String::new(), |run| run + "-");
@@ -81,8 +77,9 @@ impl RedisServer {
             .tempdir()
             .expect("a temporary directory");
         let args = args.iter().map(|&arg| arg.to_owned()).collect();
-        let second_port = second_port.map(|option| SecondPort { option, number: 0 });
-        let mut server = Self { process: None, port: 0, second_port, args, directory };
+        let other_ports =
+            other_ports.iter().map(|option| OtherPort { option, number: 0 }).collect();
+        let mut server = Self { process: None, port: 0, other_ports, args, directory };
         if let Some(config) = config {
             fs::write(server.config(), config).expect("write the settings of the server");
         }
@@ -91,8 +88,8 @@ impl RedisServer {
         // than one attempt.
         for _ in 0..20 {
             server.port = unused_port();
-            if let Some(second) = &mut server.second_port {
-                second.number = unused_port();
+            for other in &mut server.other_ports {
+                other.number = unused_port();
             }
             match server.launch() {
                 Ok(()) => return server,
@@ -123,13 +120,9 @@ impl RedisServer {
         self.port
     }
 
-    pub(crate) fn has_second_port(&self) -> bool {
-        self.second_port.is_some()
-    }
-
-    /// The other port, of a server that was begun with one.
-    pub(crate) fn second_port(&self) -> u16 {
-        self.second_port.expect("a server with a second port").number
+    /// The port that it was begun with for this option.
+    pub(crate) fn other_port(&self, option: &str) -> Option<u16> {
+        self.other_ports.iter().find(|other| other.option == option).map(|other| other.number)
     }
 
     /// The process id of the server itself.
@@ -222,8 +215,8 @@ impl RedisServer {
     fn launch(&mut self) -> Result<(), String> {
         let config = Some(self.config()).filter(|config| config.exists());
         let mut args = self.args.clone();
-        if let Some(second) = self.second_port {
-            args.extend([second.option.to_owned(), second.number.to_string()]);
+        for other in &self.other_ports {
+            args.extend([other.option.to_owned(), other.number.to_string()]);
         }
         let (directory, socket) = (self.directory.path(), self.socket());
         let process = Process::start(directory, &socket, self.port, config.as_deref(), &args);

@@ -1,7 +1,7 @@
 //! A master, its replicas, and the sentinels that watch over them.
 
 use crate::RedisServer;
-use crate::certificates::{Certificates, Flaw};
+use crate::certificates::{Certificates, Flaw, TLS_PORT};
 use crate::wait::wait_until;
 
 /// The name under which the sentinels know the master.
@@ -36,7 +36,7 @@ impl Sentinels {
     /// As [`Self::start`].
     #[must_use]
     pub fn start_with(args: &[&str], sentinel_args: &[&str], settings: &[&str]) -> Self {
-        Self::begin(None, args, sentinel_args, settings)
+        Self::begin(&[], args, sentinel_args, settings)
     }
 
     /// [`Self::start`], where all of them speak TLS to each other.
@@ -49,18 +49,18 @@ impl Sentinels {
         let args = authority.tls_args(&authority.server(Flaw::None), false);
         let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
         args.extend(["--tls-replication", "yes"]);
-        Self::begin(Some("--tls-port"), &args, &args, &[])
+        Self::begin(&[TLS_PORT], &args, &args, &[])
     }
 
     fn begin(
-        second_port: Option<&'static str>,
+        other_ports: &[&'static str],
         args: &[&str],
         sentinel_args: &[&str],
         settings: &[&str],
     ) -> Self {
         let begin = |more: &[&str]| {
             let args = [&["--repl-diskless-sync-delay", "0"], more, args].concat();
-            RedisServer::begin(None, second_port, &args)
+            RedisServer::begin(None, other_ports, &args)
         };
         let master = begin(&[]);
         let address = format!("127.0.0.1 {}", spoken_to(&master));
@@ -79,7 +79,7 @@ impl Sentinels {
         );
         let sentinel_args = [&["--sentinel"], sentinel_args].concat();
         let sentinels: Vec<_> = (0..3)
-            .map(|_| RedisServer::begin(Some(&settings), second_port, &sentinel_args))
+            .map(|_| RedisServer::begin(Some(&settings), other_ports, &sentinel_args))
             .collect();
         let started = Self { servers, sentinels };
         started.wait_until_whole();
@@ -123,7 +123,7 @@ impl Sentinels {
 
 /// The port that the others know it by.
 fn spoken_to(server: &RedisServer) -> u16 {
-    if server.has_second_port() { server.second_port() } else { server.port() }
+    server.other_port(TLS_PORT).unwrap_or_else(|| server.port())
 }
 
 #[cfg(test)]

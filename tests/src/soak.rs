@@ -65,6 +65,8 @@ pub struct Phase {
     pub p99: Duration,
     /// The longest.
     pub longest: Duration,
+    /// How long after its beginning the first hit was answered.
+    pub first_hit: Option<Duration>,
 }
 
 impl Soak {
@@ -125,6 +127,11 @@ impl Phase {
             median: share(50).unwrap_or_default(),
             p99: share(99).unwrap_or_default(),
             longest: times.last().copied().unwrap_or_default(),
+            first_hit: samples
+                .iter()
+                .filter(|sample| sample.is_hit)
+                .map(|sample| sample.at + sample.took - from)
+                .min(),
         }
     }
 }
@@ -140,15 +147,20 @@ impl Report {
 /// A table of the phases, and the failures.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| fault | requests | hits | median ms | p99 ms | longest ms |")?;
-        writeln!(f, "|---|---|---|---|---|---|")?;
+        writeln!(
+            f,
+            "| fault | requests | hits | median ms | p99 ms | longest ms | first hit ms |"
+        )?;
+        writeln!(f, "|---|---|---|---|---|---|---|")?;
         for phase in &self.phases {
             let fault = phase.fault.map_or("none", Fault::name);
             let millis = |time: Duration| time.as_secs_f64() * 1_000.0;
             let hits = 100 * phase.hits / phase.requests.max(1);
+            let first_hit =
+                phase.first_hit.map_or("none".to_owned(), |time| format!("{:.0}", millis(time)));
             writeln!(
                 f,
-                "| {fault} | {} | {hits} % | {:.1} | {:.1} | {:.1} |",
+                "| {fault} | {} | {hits} % | {:.1} | {:.1} | {:.1} | {first_hit} |",
                 phase.requests,
                 millis(phase.median),
                 millis(phase.p99),

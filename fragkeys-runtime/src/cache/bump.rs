@@ -14,6 +14,7 @@ use crate::commit;
 use crate::error::Error;
 use crate::fragmented_keys::FragmentedKeys;
 use crate::log::{notice, warning};
+use crate::seeded::Seeded;
 use crate::store::Store as _;
 use crate::tag::{Kind, Tag};
 use crate::together::together;
@@ -58,7 +59,7 @@ pub(crate) async fn send_all(bumps: Vec<Bump>) -> Result<Bumped, Error> {
 }
 
 fn distinct(tags: Vec<Tag>) -> Vec<Tag> {
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::with_capacity_and_hasher(tags.len(), Seeded::at_random());
     tags.into_iter().filter(|tag| seen.insert(tag.clone())).collect()
 }
 

@@ -1,9 +1,6 @@
 //! How a cache is, told to people and to what collects metrics.
 
-use std::sync::PoisonError;
-
 use super::Cache;
-use crate::error::Error;
 use crate::health::Health;
 
 impl Cache {
@@ -13,7 +10,7 @@ impl Cache {
     pub fn health(&self) -> Health {
         let shared = &self.shared;
         let reach = shared.store.reach(shared.since);
-        let refused = shared.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let refused = shared.last_error.get();
         Health {
             is_reachable: reach.is_reachable,
             since: reach.since,
@@ -35,10 +32,5 @@ impl Cache {
     #[cfg(feature = "metrics")]
     pub(crate) fn name(&self) -> &str {
         &self.shared.name
-    }
-
-    pub(super) fn keep_error(&self, error: &Error) {
-        let mut last = self.shared.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some(error.clone());
     }
 }

@@ -43,6 +43,7 @@ where
                     budget,
                     ticket,
                     is_anew: false,
+                    lease: None,
                 }),
             }
         }

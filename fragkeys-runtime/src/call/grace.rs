@@ -14,6 +14,7 @@ use self::run::{Behind, Ended, Running, behind};
 use super::miss::{Miss, Part};
 use super::ordered::follow;
 use super::problem::{Problem, warn_once};
+use super::request::Seen;
 use super::{Call, Keep, Request, prepare};
 use crate::around::{Order, Wish};
 use crate::cache::{Budget, Cache};
@@ -142,7 +143,7 @@ where
     let now = clock::since_1970();
     let freshness = found.as_ref().map(|found| parts.grace.judge(&found.age, now));
     let cache = request.cache.clone();
-    let miss = Miss { request, place, budget, ticket, is_anew: false };
+    let miss = Miss { request, place, budget, ticket, is_anew: false, lease: None };
     // Boxed, so that a hit does not carry the room for it around.
     match (found, freshness) {
         (Some(found), Some(Freshness::Fresh)) => parts.output(&cache, Outcome::Hit, found.value),
@@ -255,6 +256,7 @@ where
             && cache.failures().has_failed_since(&key, began)
             && let Some(value) = fallback.take().await
         {
+            miss.settle_failed();
             runner.into_iter().for_each(Runner::fail);
             return self.output(&cache, Outcome::Stale, value);
         }
@@ -348,8 +350,8 @@ impl Request {
         reading: &Reading<T>,
         budget: &mut Budget,
     ) -> Result<(Arc<Place>, Option<Aged<T>>), Error> {
-        let (place, entry) = self.find(budget).await?;
-        let aged = entry.and_then(|entry| self.open_aged(&place, reading, &entry));
+        let Seen { place, entry, removals } = self.find(budget).await?;
+        let aged = entry.and_then(|entry| self.open_aged(&place, reading, &entry, removals));
         Ok((place, aged))
     }
 
@@ -359,6 +361,7 @@ impl Request {
         place: &Place,
         reading: &Reading<T>,
         entry: &[u8],
+        removals: u64,
     ) -> Option<Aged<T>> {
         let opened = envelope::open_aged(entry, &self.address(place));
         let value = self.decode(reading, opened.map(|(payload, _)| payload))?;
@@ -367,7 +370,7 @@ impl Request {
             Some(graced) => graced.grace.fresh_for(&age, clock::since_1970()),
             None => Duration::ZERO,
         };
-        self.keep_found(reading.nearby, place, &value, entry.len(), left);
+        self.keep_found(reading.nearby, place, &value, entry.len(), left, removals);
         Some(Aged { value, age })
     }
 }

@@ -10,6 +10,7 @@ use crate::commit;
 use crate::error::{Error, ErrorKind};
 use crate::flight::{self, Answer, Role, Runner, Ticket, Turn};
 use crate::key::Place;
+use crate::lease::Lease;
 use crate::outcome::{Outcome, Report};
 use crate::value::{Ops, Plan, Reading};
 
@@ -24,6 +25,8 @@ pub(super) struct Miss {
     pub(super) ticket: Ticket,
     /// Whatever is cached or under way, this call runs.
     pub(super) is_anew: bool,
+    /// While it runs for all processes.
+    pub(super) lease: Option<Lease>,
 }
 
 /// What there is to do.
@@ -70,19 +73,23 @@ where
     let value = match (plan.split)(output) {
         Ok(value) => value,
         Err(output) => {
+            miss.settle_failed();
             runner.into_iter().for_each(Runner::fail);
             return output;
         }
     };
     let keep = keep(&value);
     if keep == Keep::Alone {
+        miss.settle_failed();
         runner.into_iter().for_each(Runner::fail);
         return (plan.join)(value);
     }
     let is_outdated = runner.as_ref().is_some_and(Runner::is_outdated);
     let may_store =
         miss.request.is_kept(keep) && !began_inside && !is_outdated && miss.request.may_store();
-    if let Some(outcome) = miss.keep(&plan.ops, &value, may_store, runner).await {
+    let outcome = miss.keep(&plan.ops, &value, may_store, runner).await;
+    miss.settle(outcome);
+    if let Some(outcome) = outcome {
         report.tell(outcome);
     }
     (plan.join)(value)
@@ -114,7 +121,7 @@ impl Miss {
                 },
             };
             return match turn {
-                Some(Turn::Run(runner)) => Part::Run(Some(runner)),
+                Some(Turn::Run(runner)) => self.lead(reading, runner).await,
                 Some(Turn::Share(answer)) => self.read(reading, &answer),
                 None => Part::Run(None),
             };

@@ -60,7 +60,12 @@ impl Call {
 impl Request {
     /// Its near tier, with its key in it; unless it does not use one.
     fn near_tier(&self) -> Option<(&NearTier, &[u8])> {
-        Some((self.cache.near()?, self.near.as_deref()?))
+        Some((self.cache.near_tier()?, self.near.as_deref()?))
+    }
+
+    /// What to tell [`keep_found`](Self::keep_found), from before the look.
+    pub(super) fn removals(&self) -> u64 {
+        self.near_tier().map_or(0, |(tier, _)| tier.removals())
     }
 
     /// Keeps what a look has just found, for as long as the store does.
@@ -71,6 +76,7 @@ impl Request {
         value: &T,
         encoded: usize,
         left: impl FnOnce() -> Duration,
+        removals: u64,
     ) {
         if let Some(nearby) = nearby
             && let Some(grounds) = &place.grounds
@@ -82,7 +88,7 @@ impl Request {
                 return;
             }
             let until = Instant::now() + left;
-            tier.keep_unless_kept(identity, || {
+            tier.keep_found(identity, removals, || {
                 (nearby.keep_clone)(value, encoded, grounds.clone(), until)
             });
         }
@@ -104,6 +110,13 @@ impl Request {
         Some((nearby.keep)(value, encoded, grounds.clone(), Instant::now() + left))
     }
 
+    /// What is kept nowhere else, and was not yet when the near tier was asked.
+    pub(super) fn find_made<T>(&self, nearby: Option<Nearby<T>>) -> Option<T> {
+        let (tier, identity) = self.near_tier().filter(|_| self.cache.is_store_near())?;
+        let kept = tier.find(identity).filter(|_| !commit::is_inside())?;
+        (nearby?.clone)(&kept.value)
+    }
+
     /// Keeps it. `false` if the store must have it, too.
     pub(super) fn keep_made(&self, kept: &Arc<AnyKept>) -> bool {
         let Some((tier, identity)) = self.near_tier() else { return false };
@@ -119,6 +132,10 @@ impl Request {
     pub(super) async fn remove(&self, place: &Place, budget: &mut Budget) -> Result<bool, Error> {
         let was_near = self.near_tier().is_some_and(|(tier, identity)| tier.remove(identity));
         let was_stored = self.cache.remove(place, budget).await?;
+        // Again: a look may have found it before it was dropped there.
+        if let Some((tier, identity)) = self.near_tier() {
+            tier.remove(identity);
+        }
         Ok(was_stored || was_near)
     }
 }

@@ -143,6 +143,6 @@ impl Request {
             }
         };
         report.tell(Outcome::NotStored);
-        Some(Miss { request: self, place, budget, ticket, is_anew: true })
+        Some(Miss { request: self, place, budget, ticket, is_anew: true, lease: None })
     }
 }

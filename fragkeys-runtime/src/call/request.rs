@@ -35,6 +35,8 @@ pub(crate) struct Request {
     pub(crate) grace: Option<Box<Graced>>,
     /// Where its value stands in the near tier, if it may.
     pub(crate) near: Option<Box<[u8]>>,
+    /// Does one process run for all?
+    pub(crate) is_leased: bool,
     /// The function or entry, for messages.
     pub(crate) name: Arc<str>,
 }
@@ -54,6 +56,14 @@ pub(crate) struct Sealed {
     near: Option<Arc<AnyKept>>,
 }
 
+/// What a look found, as bytes.
+pub(super) struct Seen {
+    pub(super) place: Arc<Place>,
+    pub(super) entry: Option<Bytes>,
+    /// From before the look.
+    pub(super) removals: u64,
+}
+
 /// What a look found.
 pub(crate) struct Looked<T> {
     pub(crate) value: Option<T>,
@@ -67,35 +77,43 @@ impl Request {
         reading: &Reading<T>,
         budget: &mut Budget,
     ) -> Result<Looked<T>, Error> {
-        let (place, entry) = self.find(budget).await?;
-        let value = entry.and_then(|entry| self.open(&place, reading, &entry));
+        let Seen { place, entry, removals } = self.find(budget).await?;
+        let value = match entry {
+            Some(entry) => self.open(&place, reading, &entry, removals),
+            None => self.find_made(reading.nearby),
+        };
         Ok(Looked { value, place })
     }
 
     /// Looks for the entry's bytes.
-    pub(super) async fn find(
-        &self,
-        budget: &mut Budget,
-    ) -> Result<(Arc<Place>, Option<Bytes>), Error> {
+    pub(super) async fn find(&self, budget: &mut Budget) -> Result<Seen, Error> {
         if commit::holds_any(&self.cache, &self.identity.tags) {
             return Err(Error::new(
                 ErrorKind::Held,
                 "a bump of one of its tags waits for the commit",
             ));
         }
+        let removals = self.removals();
         let Found { place, entry } = self.cache.look(&self.identity, self.timeout, budget).await?;
-        Ok((place, entry))
+        Ok(Seen { place, entry, removals })
     }
 
-    /// The value of an entry that is this call's and can be read.
-    pub(super) fn open<T>(&self, place: &Place, reading: &Reading<T>, entry: &[u8]) -> Option<T> {
+    /// The value of an entry that is this call's and can be read. `removals` are from before the
+    /// look.
+    pub(super) fn open<T>(
+        &self,
+        place: &Place,
+        reading: &Reading<T>,
+        entry: &[u8],
+        removals: u64,
+    ) -> Option<T> {
         if self.grace.is_some() {
-            let aged = self.open_aged(place, reading, entry)?;
+            let aged = self.open_aged(place, reading, entry, removals)?;
             return (clock::since_1970() < aged.age.expires).then_some(aged.value);
         }
         let value = self.decode(reading, envelope::open(entry, &self.address(place)))?;
         let left = || envelope::left(entry);
-        self.keep_found(reading.nearby, place, &value, entry.len(), left);
+        self.keep_found(reading.nearby, place, &value, entry.len(), left, removals);
         Some(value)
     }
 
@@ -112,6 +130,18 @@ impl Request {
             });
         }
         None
+    }
+
+    /// The value's bytes in an entry that is this call's.
+    pub(super) fn payload(&self, place: &Place, entry: &Bytes) -> Option<Bytes> {
+        let address = self.address(place);
+        let payload = match &self.grace {
+            None => envelope::open(entry, &address),
+            Some(_) => envelope::open_aged(entry, &address)
+                .filter(|(_, age)| clock::since_1970() < age.expires)
+                .map(|(payload, _)| payload),
+        };
+        payload.map(|payload| entry.slice_ref(payload))
     }
 
     /// What an entry at this place must have been sealed for.

@@ -54,6 +54,7 @@ impl Weighter<Box<[u8]>, Arc<AnyKept>> for Weight {
 pub(crate) struct NearTier {
     entries: Cache<Box<[u8]>, Arc<AnyKept>, Weight, Seeded, Evict>,
     evictions: Arc<AtomicU64>,
+    removals: AtomicU64,
 }
 
 impl NearTier {
@@ -61,7 +62,7 @@ impl NearTier {
         let evictions = Arc::new(AtomicU64::new(0));
         let evict = Evict(evictions.clone());
         let entries = sized_cache_with(max_bytes, Weight, Seeded::at_random(), evict);
-        NearTier { entries, evictions }
+        NearTier { entries, evictions, removals: AtomicU64::new(0) }
     }
 
     /// The entry of a call, if it may be believed now.
@@ -76,14 +77,30 @@ impl NearTier {
         (standing == Standing::Firm && now < kept.until).then_some(kept)
     }
 
-    /// Keeps an entry, unless there is one that will do.
-    pub(crate) fn keep_unless_kept(&self, identity: &[u8], fresh: impl FnOnce() -> Arc<AnyKept>) {
+    /// How many entries were removed. To be asked before a look: what it finds may be removed
+    /// before it is kept.
+    pub(crate) fn removals(&self) -> u64 {
+        self.removals.load(Ordering::Acquire)
+    }
+
+    /// Keeps an entry that a look has found, unless there is one that will do, or one was removed
+    /// since there were so many `removals`.
+    pub(crate) fn keep_found(
+        &self,
+        identity: &[u8],
+        removals: u64,
+        fresh: impl FnOnce() -> Arc<AnyKept>,
+    ) {
         let now = Instant::now();
         let will_do =
             |kept: &AnyKept| now < kept.until && kept.grounds.standing(now) != Standing::Gone;
         match self.entries.peek(identity) {
             Some(kept) if will_do(&kept) => kept.grounds.want_trust(),
             _ => self.keep(identity, fresh()),
+        }
+        // Afterwards: who removes this very entry counts first.
+        if self.removals() != removals {
+            self.entries.remove(identity);
         }
     }
 
@@ -103,6 +120,7 @@ impl NearTier {
 
     /// Drops an entry; says whether it could still be believed.
     pub(crate) fn remove(&self, identity: &[u8]) -> bool {
+        self.removals.fetch_add(1, Ordering::AcqRel);
         let now = Instant::now();
         let removed = self.entries.remove(identity);
         removed.is_some_and(|(_, kept)| {

@@ -1,7 +1,7 @@
 //! The Redis store, and the only place that knows the `redis` crate.
 //!
 //! Layout: `{prefix}:t:{tag}` holds a version in decimal ASCII, `{prefix}:v:{key_name}:{hash}`
-//! an entry. A look is one round trip where this process knows the versions already:
+//! an entry, `{prefix}:l:…` a lease. A look is one round trip where this process knows the versions already:
 //! it asks for them and for the entry under them at once, and believes the entry only
 //! if the versions that came back are the ones it assumed.
 
@@ -10,14 +10,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use quick_cache::sync::DefaultLifecycle;
 use redis::{Value, cmd};
 
+use self::lease::Leases;
+pub(crate) use self::lease::{Grant, Watch};
 use self::link::Failure;
 pub(crate) use self::look::Ready;
 use self::recent::Recent;
 use self::reply::{nonsense, read_entry, refusal};
 use self::route::Route;
-use super::memory::{Weight, sized_cache};
+use super::memory::{Weight, sized_cache_with};
 use super::{Deadline, Each, Found, Put, Store};
 use crate::cache::outliving;
 use crate::config::{Layout, Servers, Settings};
@@ -26,6 +29,7 @@ use crate::health::Reach;
 use crate::key::{Identity, Place, version_key};
 use crate::near::Ledger;
 use crate::queue::BumpQueue;
+use crate::seeded::Seeded;
 use crate::tag::{Kind, Tag};
 use crate::version::Version;
 
@@ -33,6 +37,7 @@ mod bump;
 mod cell;
 mod cluster;
 mod job;
+mod lease;
 mod link;
 mod look;
 mod node;
@@ -54,12 +59,13 @@ const TAGS_PER_RUN: usize = 10_000;
 
 pub(crate) struct RedisStore {
     route: Route,
+    leases: Arc<Leases>,
     recent: Arc<Recent>,
     prefix: String,
     /// How long a tag is kept after a bump, or a store with it.
     tag_lifetime: Duration,
     /// What Redis told last.
-    guesses: quick_cache::sync::Cache<Tag, Guess, Weight>,
+    guesses: quick_cache::sync::Cache<Tag, Guess, Weight, Seeded>,
     /// What the near tier knows of the connections, if there is one.
     ledger: Option<Arc<Ledger>>,
 }
@@ -82,12 +88,19 @@ impl RedisStore {
         let is_cluster = matches!(servers.layout, Layout::Cluster(_));
         let recent = Arc::new(Recent::new(settings, queue, is_cluster));
         let ledger = settings.near.map(|near| Arc::new(Ledger::new(near.max_staleness)));
+        let route = Route::open(servers, settings, recent.clone(), ledger.as_ref())?;
         Ok(RedisStore {
-            route: Route::open(servers, settings, recent.clone(), ledger.as_ref())?,
+            leases: Leases::new(route.beside(), settings.operation_timeout),
+            route,
             recent,
             prefix: settings.prefix.clone(),
             tag_lifetime: settings.tag_lifetime,
-            guesses: sized_cache(GUESS_BYTES, Weight),
+            guesses: sized_cache_with(
+                GUESS_BYTES,
+                Weight,
+                Seeded::at_random(),
+                DefaultLifecycle::default(),
+            ),
             ledger,
         })
     }
@@ -126,14 +139,17 @@ impl RedisStore {
     }
 
     /// Remembers versions that Redis told; and for how long it keeps them, if that was said.
-    fn remember(&self, tags: &[Tag], versions: &[Version], lifetime: Option<Duration>) {
+    fn remember<'a>(
+        &self,
+        versions: impl IntoIterator<Item = (&'a Tag, Version)>,
+        lifetime: Option<Duration>,
+    ) {
         let now = Instant::now();
-        for (tag, &version) in tags.iter().zip(versions) {
-            let before = self.guesses.get(tag).filter(|guess| guess.version == version);
-            let kept_until = match (lifetime, before) {
-                (Some(lifetime), _) => now + lifetime,
-                (None, Some(before)) => before.kept_until,
-                (None, None) => now,
+        for (tag, version) in versions {
+            let before = || self.guesses.get(tag).filter(|guess| guess.version == version);
+            let kept_until = match lifetime {
+                Some(lifetime) => now + lifetime,
+                None => before().map_or(now, |before| before.kept_until),
             };
             self.guesses.insert(tag.clone(), Guess { version, kept_until });
         }
@@ -257,9 +273,15 @@ impl Store for RedisStore {
     }
 
     async fn remove(&self, key: &str, deadline: Deadline) -> Result<bool, Error> {
-        let mut delete = cmd("DEL");
-        delete.arg(key);
-        match self.route.one(self.route.command(key, delete), deadline).await? {
+        // With its lease: who still runs for it began before.
+        let keys = std::iter::once(key.to_owned()).chain(self.lease_key(key));
+        let delete = |key: String| {
+            let mut delete = cmd("DEL");
+            delete.arg(&key);
+            self.route.command(&key, delete)
+        };
+        let replies = self.route.send(keys.map(delete).collect(), deadline).await;
+        match replies.into_iter().next().unwrap_or_else(|| Err(nonsense("no reply")))? {
             Value::Int(removed) => Ok(removed > 0),
             other => Err(refusal(other)),
         }

@@ -157,6 +157,63 @@ async fn i2_no_acknowledged_bump_is_forgotten_when_a_master_is_killed() {
     }
 }
 
+/// The same, and it is made sure that the replica has not heard of the bumps: it stands still, and is not
+/// connected to the master that acknowledges them.
+#[tokio::test(flavor = "multi_thread")]
+async fn i2_acknowledged_bumps_that_the_new_master_never_heard_of() {
+    let (mut cluster, cache, root) = start().await;
+    let (victim, witness) = ((root + 1) % 3, root);
+    let heir = victim + 3;
+    let rows: Vec<u64> = (0..ROWS)
+        .filter(|id| {
+            cluster.owner(cluster.slot(&format!("fragkeys:t:Row:{id}")), witness) == victim
+        })
+        .collect();
+    assert!(rows.len() > 5);
+    for &id in &rows {
+        read(&cache, id).await;
+        assert!(read(&cache, id).await, "row {id} is a hit");
+    }
+    let offset = |node: usize, name: &str| {
+        let info = cluster.nodes[node].cli(&["INFO", "replication"]);
+        info.lines().find_map(|line| line.strip_prefix(name).map(str::to_owned))
+    };
+    wait_until("the replica to have all of this", || {
+        offset(heir, "slave_repl_offset:") == offset(victim, "master_repl_offset:")
+    });
+    cluster.nodes[heir].pause();
+    cluster.nodes[victim].cli(&["CLIENT", "KILL", "TYPE", "replica"]);
+    let tags: Vec<Tag> = rows.iter().map(|id| Tag::new("Row", id)).collect();
+    let bumped = cache.invalidate(&tags).await.unwrap();
+    cluster.nodes[victim].kill();
+    cluster.nodes[heir].resume();
+    let slot = cluster.slot(&format!("fragkeys:t:{}", tags[0]));
+    wait_until("the replica to take over", || {
+        [witness, heir].iter().all(|seen_by| cluster.owner(slot, *seen_by) == heir)
+            && cluster.nodes[heir].cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+    });
+    // Nobody has called since.
+    for tag in &tags {
+        let version = cluster.nodes[heir].get_raw(&format!("fragkeys:t:{tag}")).unwrap();
+        let acknowledged = bumped.version(tag).unwrap().to_string();
+        assert!(version.as_slice() < acknowledged.as_bytes(), "{tag} is not lost");
+    }
+    for &id in &rows {
+        eventually("the row to be read", async || match entry(&cache, id).get::<u64>().await {
+            Ok(found) => {
+                assert_eq!(found, None, "row {id} is from before the bump");
+                true
+            }
+            Err(_) => false,
+        })
+        .await;
+    }
+    for tag in &tags {
+        assert!(Some(cache.tag_version(tag).await.unwrap()) >= bumped.version(tag), "{tag}");
+    }
+    assert_eq!(cache.queued_bumps(), 0);
+}
+
 /// A cluster that serves nothing while a part of it is away, as it comes by default.
 #[tokio::test(flavor = "multi_thread")]
 async fn i5_a_cluster_that_wants_to_be_whole() {

@@ -1,9 +1,9 @@
 //! What is accepted, what is refused and how clearly, and which nodes have to be there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use fragkeys::{Config, ErrorKind, FragmentedKeys};
-use fragkeys_tests::{Cluster, RedisServer};
+use fragkeys::{Breaker, Config, ErrorKind, FragmentedKeys, Tag};
+use fragkeys_tests::{Cluster, Proxy, RedisServer};
 
 use super::{patient, read};
 use crate::support::{Log, eventually};
@@ -87,6 +87,67 @@ async fn a_cluster_that_comes_later() {
     cluster.nodes.iter().for_each(RedisServer::resume);
     eventually("a hit", async || read(&cache, 1).await).await;
     eventually("the bump goes through", async || cache.queued_bumps() == 0).await;
+}
+
+/// I5: nodes that accept and say nothing. As with one server, all calls together wait once; and it
+/// can be seen why.
+#[tokio::test(flavor = "multi_thread")]
+async fn i5_a_cluster_that_says_nothing_costs_one_deadline() {
+    let server = RedisServer::start();
+    let nodes = [Proxy::to(server.port()), Proxy::to(server.port())];
+    nodes.iter().for_each(Proxy::black_hole);
+    let patience = Duration::from_secs(1);
+    let config = Config::redis_cluster(nodes.iter().map(Proxy::url)).operation_timeout(patience);
+    let cache = config.build().await.unwrap();
+    let began = Instant::now();
+    for _ in 0..20 {
+        assert!(!read(&cache, 1).await);
+    }
+    assert!(cache.invalidate(["T"]).await.is_err());
+    let took = began.elapsed();
+    assert!(took < 4 * patience, "20 calls took {took:?}");
+    let health = cache.health();
+    assert!(!health.is_reachable && health.breaker > Breaker::Closed, "{health}");
+    assert!(health.last_error.as_ref().is_some_and(|error| error.contains("in time")), "{health}");
+}
+
+/// Who asked for the map first is a runtime that does nothing any more.
+#[test]
+fn a_runtime_that_stands_still_keeps_the_map_from_nobody() {
+    let cluster = Cluster::start();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (still, other) = (runtime(), runtime());
+    let cache = still.block_on(patient(&cluster).build()).unwrap();
+    other.block_on(async { eventually("a hit", async || read(&cache, 1).await).await });
+}
+
+/// What is wrong is told of the master that is away, and not of one that was.
+#[tokio::test(flavor = "multi_thread")]
+async fn health_tells_of_the_master_that_is_away() {
+    let cluster = Cluster::start();
+    for node in &cluster.nodes {
+        // No replica takes over.
+        node.cli(&["CONFIG", "SET", "cluster-node-timeout", "60000"]);
+    }
+    let config = Config::redis_cluster(cluster.urls());
+    let cache = config.operation_timeout(Duration::from_millis(250)).build().await.unwrap();
+    eventually("a hit", async || read(&cache, 1).await).await;
+    for index in 0..3 {
+        let stands_there =
+            |id: &u64| cluster.owner(cluster.slot(&format!("fragkeys:t:Row:{id}")), index) == index;
+        let tag = Tag::new("Row", (0..).find(stands_there).unwrap());
+        cluster.nodes[index].pause();
+        assert!(cache.invalidate([tag]).await.is_err());
+        assert!(!cache.health().is_reachable, "{}", cache.health());
+        let port = cluster.nodes[index].port().to_string();
+        eventually("it is told of this one", async || {
+            cache.health().last_error.is_some_and(|error| error.contains(&port))
+        })
+        .await;
+        cluster.nodes[index].resume();
+        eventually("it is back", async || cache.queued_bumps() == 0 && cache.health().is_reachable)
+            .await;
+    }
 }
 
 /// The least that a user must be allowed.

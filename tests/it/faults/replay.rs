@@ -1,10 +1,13 @@
 //! Bumps that a new connection makes up for, at the worst moments.
 
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::Poll;
 
-use fragkeys::{Config, FragmentedKeys, Outcome, Tag};
+use fragkeys::{Config, FragmentedKeys, Outcome, Tag, tagged_cache, with_cache};
 use fragkeys_tests::{Action, Proxy, RedisServer};
 
 use super::{PATIENCE, cache_at, call, recovers};
@@ -172,6 +175,90 @@ async fn i7_more_bumps_than_are_remembered_cost_misses_and_no_truth() {
     server.cli(&["SET", "fragkeys:t:T:109999", "1000000000000000001"]);
     proxy.cut();
     assert_eq!(entry.get::<i32>().await.unwrap(), None);
+}
+
+/// I2: some bumps are forgotten and one is lost, so all entries are to be; and the connection is lost
+/// before they are. The next one knows that as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn i2_a_replay_that_is_cut_before_it_bumps_everything() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port());
+    let cache = patient(proxy.url()).build().await.unwrap();
+    for page in 0..11 {
+        let tags = (0..10_000).map(|number| Tag::new("T", page * 10_000 + number));
+        cache.invalidate(tags).await.unwrap();
+    }
+    let entry = cache.entry("x").tag("Other");
+    entry.set(&1).await.unwrap();
+    let root = stands(&server, "*");
+    server.cli(&["SET", "fragkeys:t:T:109999", "1000000000000000001"]);
+    let (is_cut, has) = (Arc::new(AtomicBool::new(false)), |request: &[u8], part: &[u8]| {
+        request.windows(part.len()).any(|window| window == part)
+    });
+    let cut = is_cut.clone();
+    proxy.on_request(Box::new(move |request| {
+        let bumps_all = has(request, b"EVAL") && has(request, b"fragkeys:t:*\r\n");
+        if bumps_all && !cut.swap(true, Ordering::SeqCst) { Action::Cut } else { Action::Forward }
+    }));
+    proxy.cut();
+    let mut found = None;
+    eventually("it is connected again", async || {
+        let answer = entry.get::<i32>().await;
+        let is_ok = answer.is_ok();
+        found = answer.ok().flatten();
+        is_ok
+    })
+    .await;
+    assert!(is_cut.load(Ordering::SeqCst), "or it would show nothing");
+    assert_eq!(found, None);
+    assert!(stands(&server, "*") > root);
+}
+
+/// I2: a look is under way when its connection's replay finds a bump that is lost and cannot be made up
+/// for: what depends on it is not believed, though it was not queued when the look began.
+#[tokio::test(flavor = "multi_thread")]
+async fn i2_a_bump_that_is_queued_during_a_look() {
+    #[tagged_cache(batch, tags = ["Row:<id>"], vary_on = [])]
+    async fn rows(runs: &AtomicU32, ids: &[u64]) -> HashMap<u64, u32> {
+        let run = runs.fetch_add(1, Ordering::SeqCst);
+        ids.iter().map(|id| (*id, run)).collect()
+    }
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port());
+    let cache = patient(proxy.url()).build().await.unwrap();
+    let (source, runs) = (Source::default(), AtomicU32::new(0));
+    call(&cache, &source).await;
+    with_cache(cache.clone(), rows(&runs, &[1, 2])).await;
+    let old = stands(&server, "Row:1");
+    cache.invalidate([row()]).await.unwrap();
+    server.cli(&["SET", "fragkeys:t:Row:1", &old]);
+    server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    proxy.on_request(Box::new(|request| {
+        if request.windows(4).any(|part| part == b"EVAL") { Action::Hold } else { Action::Forward }
+    }));
+    proxy.cut();
+    let one = call(&cache, &source);
+    let many = with_cache(cache.clone(), rows(&runs, &[1, 2]));
+    let (mut one, mut many) = (pin!(one), pin!(many));
+    let mut are_both_under_way = async || {
+        poll_fn(|context| {
+            let one = one.as_mut().poll(context).is_pending();
+            Poll::Ready(one && many.as_mut().poll(context).is_pending())
+        })
+        .await
+    };
+    eventually("the replay is under way", async || {
+        assert!(are_both_under_way().await);
+        proxy.wait_held(std::time::Duration::ZERO)
+    })
+    .await;
+    assert_eq!(cache.queued_bumps(), 0, "or the looks would not begin");
+    proxy.clear_hook();
+    proxy.release();
+    assert_eq!(one.await, ("row 1, run 1".to_owned(), Outcome::Bypass));
+    assert_eq!(many.await, HashMap::from([(1, 1), (2, 0)]), "the other one is as it was");
+    server.cli(&["REPLICAOF", "NO", "ONE"]);
+    recovers(&cache).await;
 }
 
 /// I2: a master that is made a replica of one that lags behind, and keeps its connections. What it then

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier, LazyLock};
 use std::time::{Duration, Instant};
 
 use fragkeys::{
@@ -263,4 +263,45 @@ async fn settings_that_cannot_be_are_errors() {
     }
     let near = near.max_bytes(u64::MAX).max_staleness(Duration::from_millis(1));
     assert!(Config::memory().near(near).build().await.is_ok());
+}
+
+static IS_ARMED: AtomicBool = AtomicBool::new(false);
+static MEETING: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(2));
+
+/// A value that takes its time to be read, once.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Slow(u32);
+
+impl<'de> Deserialize<'de> for Slow {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = u32::deserialize(deserializer)?;
+        if IS_ARMED.swap(false, Ordering::SeqCst) {
+            MEETING.wait();
+            MEETING.wait();
+        }
+        Ok(Slow(value))
+    }
+}
+
+/// What a look has found, and was still reading when it was evicted, is not kept behind that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_evicted_while_it_is_read_is_not_kept() {
+    #[tagged_cache(vary_on = [])]
+    async fn slow() -> Slow {
+        Slow(7)
+    }
+    let server = RedisServer::start();
+    let near = Near::new().max_staleness(LONG);
+    with_cache(near_cache(&server, near).await, slow()).await;
+    // One that has it in Redis alone.
+    let cache = near_cache(&server, near).await;
+    // What is to be found is known by then: the versions, and the shape.
+    assert!(!with_cache(cache.clone(), evict(strict(&Source::default()))).await);
+    IS_ARMED.store(true, Ordering::SeqCst);
+    let reads = tokio::spawn(with_cache(cache.clone(), observe(slow())));
+    tokio::task::spawn_blocking(|| MEETING.wait()).await.unwrap();
+    assert!(with_cache(cache.clone(), evict(slow())).await);
+    MEETING.wait();
+    assert_eq!(reads.await.unwrap(), (Slow(7), Some(Outcome::Hit)), "it began before");
+    assert_eq!(with_cache(cache, peek(slow())).await, None);
 }

@@ -1,9 +1,9 @@
 //! Over the embedded store: what the near tier keeps is nowhere else.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use fragkeys::{Config, Near, Outcome, Tag, observe, tagged_cache, with_cache};
+use fragkeys::{Cache, Config, Near, Outcome, Tag, observe, tagged_cache, with_cache};
 
 use super::{Source, call, stats};
 
@@ -85,4 +85,36 @@ async fn it_ends_with_the_timeout() {
     .await;
     assert!(began.elapsed() >= Duration::from_millis(60));
     assert!(cache.stats().near_hits > 0);
+}
+
+/// A call misses the near tier just before a run is kept there, and looks just after: it does not
+/// run again for what is nowhere but there.
+#[tokio::test]
+async fn one_key_is_one_run() {
+    struct Meeting {
+        cache: Cache,
+        runs: AtomicU32,
+        is_armed: AtomicBool,
+    }
+    #[tagged_cache(vary_on = [], cache_if = kept_meanwhile(meeting))]
+    async fn number(meeting: &Meeting) -> u32 {
+        meeting.runs.fetch_add(1, Ordering::SeqCst)
+    }
+    /// Is made between the two.
+    fn kept_meanwhile(meeting: &Meeting) -> impl Fn(&u32) -> bool + use<> {
+        if meeting.is_armed.swap(false, Ordering::SeqCst) {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                    runtime.block_on(with_cache(meeting.cache.clone(), number(meeting)))
+                });
+            });
+        }
+        |_| true
+    }
+    let cache = Config::memory().near(Near::new()).build().await.unwrap();
+    let meeting = Meeting { cache, runs: AtomicU32::new(0), is_armed: AtomicBool::new(true) };
+    let (value, outcome) = with_cache(meeting.cache.clone(), observe(number(&meeting))).await;
+    assert_eq!((value, outcome), (0, Some(Outcome::Hit)));
+    assert_eq!(meeting.runs.load(Ordering::SeqCst), 1);
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use fragkeys::{Cache, Config, Near, Outcome};
-use fragkeys_tests::{Action, Proxy, RedisServer};
+use fragkeys::{Cache, Config, Near, Outcome, evict, refresh, with_cache};
+use fragkeys_tests::{Action, Proxy, RedisServer, Reply, RespClient};
 
-use super::{LONG, Source, call, near_cache, settle, stats};
+use super::{LONG, Source, call, near_cache, row, settle, stats};
 use crate::support::{eventually, patient};
 
 const STALENESS: Duration = Duration::from_millis(400);
@@ -72,6 +72,36 @@ async fn a_hung_server_ends_it() {
     nothing_old_is_believed_for_long(&cache, &source, &old).await;
     server.resume();
     trusted_again(&cache, &source).await;
+}
+
+/// A script keeps it busy, so it refuses to say whether it tracks. That is no reason to do without
+/// for as long as the connection lasts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_busy_is_believed_again() {
+    let server = RedisServer::start_with(&["--lua-time-limit", "10"]);
+    let cache = short_of_patience(server.url()).await;
+    let source = Source::default();
+    settle(&cache, &source).await;
+    let port = server.port();
+    let script = std::thread::spawn(move || {
+        let mut client = RespClient::connect(port).unwrap();
+        client.command(&[b"EVAL", b"while true do end", b"0"])
+    });
+    eventually("it is busy", async || {
+        let answer = server.command(&[b"GET", b"x"]);
+        let is_busy = matches!(answer, Reply::Error(error) if error.starts_with("BUSY"));
+        is_busy && stats(&cache).trusted_since.is_none()
+    })
+    .await;
+    let since = Instant::now();
+    while since.elapsed() < STALENESS {
+        call(&cache, &source).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    server.cli(&["SCRIPT", "KILL"]);
+    script.join().unwrap().unwrap();
+    trusted_again(&cache, &source).await;
+    assert_eq!(stats(&cache).lost_to_tracking, 0);
 }
 
 /// The connection's runtime does not run, so nothing that Redis tells is read.
@@ -188,6 +218,37 @@ async fn i6_a_bump_that_failed_ends_it_until_it_is_through() {
     eventually("the bump is through", async || cache.queued_bumps() == 0).await;
     assert_ne!(call(&cache, &source).await.0, old);
     trusted_again(&cache, &source).await;
+}
+
+/// Meanwhile the tier answers nothing, but what was refreshed or evicted does not come back with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refreshed_or_evicted_while_a_bump_waits() {
+    let server = RedisServer::start();
+    let cache = near_cache(&server, Near::new().max_staleness(LONG)).await;
+    let source = Source::default();
+    settle(&cache, &source).await;
+    let scripts = |sign: &str| {
+        server.cli(&[
+            "ACL",
+            "SETUSER",
+            "default",
+            &format!("{sign}eval"),
+            &format!("{sign}evalsha"),
+        ])
+    };
+    scripts("-");
+    assert!(cache.invalidate(["Other"]).await.is_err());
+    with_cache(cache.clone(), refresh(row(&source, 1))).await;
+    scripts("+");
+    eventually("the bump is through", async || cache.queued_bumps() == 0).await;
+    assert_eq!(call(&cache, &source).await, ("row 1, run 1".to_owned(), Outcome::Hit));
+    settle(&cache, &source).await;
+    scripts("-");
+    assert!(cache.invalidate(["Other"]).await.is_err());
+    assert!(with_cache(cache.clone(), evict(row(&source, 1))).await);
+    scripts("+");
+    eventually("the bump is through", async || cache.queued_bumps() == 0).await;
+    assert_eq!(call(&cache, &source).await, ("row 1, run 2".to_owned(), Outcome::Miss));
 }
 
 /// Nobody calls, so nobody asks Redis whether it still tells; the next call has it ask again.

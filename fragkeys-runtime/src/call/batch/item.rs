@@ -175,7 +175,7 @@ impl<V> Item<V> {
         let Some(request) = &self.request else { return };
         match answer {
             Ok(Found { place, entry }) => {
-                self.value = entry.and_then(|entry| request.open(&place, reading, &entry));
+                self.value = entry.and_then(|entry| request.open(&place, reading, &entry, 0));
                 let counters = request.cache.counters();
                 if self.value.is_some() {
                     counters.hits.add();
@@ -241,6 +241,7 @@ fn request<T>(mut call: Call, cache: &Cache, reading: &Reading<T>) -> Option<Req
         identity: call.identity(cache, codec),
         sealed_with: Vec::new(),
         grace: None,
+        is_leased: false,
         name,
         cache: cache.clone(),
     })

@@ -120,6 +120,7 @@ where
             Ok(_) => failures.forget(&self.miss.place.key),
             Err(_) => {
                 failures.note(&self.miss.place.key);
+                self.miss.settle_failed();
                 self.runner.take().into_iter().for_each(Runner::fail);
             }
         }
@@ -132,7 +133,9 @@ where
         let is_outdated = runner.as_ref().is_some_and(Runner::is_outdated);
         let request = &mut self.miss.request;
         let may_store = request.is_kept(keep) && !is_outdated && request.may_store();
-        self.miss.keep(&self.plan.ops, value, may_store, runner).await
+        let outcome = self.miss.keep(&self.plan.ops, value, may_store, runner).await;
+        self.miss.settle(outcome);
+        outcome
     }
 
     /// All of it, with nobody who waits.

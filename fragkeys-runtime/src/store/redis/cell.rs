@@ -13,6 +13,7 @@ use quick_cache::sync::{Cache, GuardResult};
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 use redis::{PushInfo, PushKind, Value};
 
+use super::lease::Watches;
 use crate::near::{Ledger, Loss, Trust};
 use crate::store::cell::{Cell, FIRST_QUESTION};
 
@@ -27,6 +28,8 @@ pub(super) struct Cells {
     moves: Arc<AtomicU64>,
     /// In what they say without being asked.
     pub(super) trust: Arc<Trust>,
+    /// Who waits for a change at a key that has no cell.
+    pub(super) watches: Arc<Watches>,
 }
 
 /// Bytes of cells for each connection: some 30,000 tags.
@@ -92,6 +95,7 @@ impl Cells {
             is_over: AtomicBool::new(false),
             moves,
             trust: Arc::new(Trust::new()),
+            watches: Arc::default(),
         }
     }
 
@@ -125,7 +129,11 @@ impl Cells {
                 self.trust.note_push();
                 for key in keys {
                     match key {
-                        Value::BulkString(key) => self.forget(&String::from_utf8_lossy(key)),
+                        Value::BulkString(key) => {
+                            let key = String::from_utf8_lossy(key);
+                            self.forget(&key);
+                            self.watches.ring(&key);
+                        }
                         _ => self.forget_all(),
                     }
                 }
@@ -161,6 +169,7 @@ impl Cells {
             cell.forget(self.next_question());
         }
         self.note_move();
+        self.watches.ring_all();
     }
 
     /// While this number is the same, every cell holds what it held when it was read before. Who
@@ -181,13 +190,15 @@ impl Cells {
 /// The cells of this process that are believed without asking.
 static TRUSTED: RwLock<Vec<Weak<Cells>>> = RwLock::new(Vec::new());
 
-/// Has a bump of this process seen at once, whichever runtime's connection knows the version at
-/// this key, and of whichever cache: Redis tells them, too, but not before it has answered.
-pub(super) fn forget_everywhere(key: &str) {
+/// Has bumps of this process seen at once, whichever runtime's connection knows the versions at
+/// these keys, and of whichever cache: Redis tells them, too, but not before it has answered.
+pub(super) fn forget_everywhere(keys: impl Iterator<Item = String>) {
     let trusted = TRUSTED.read().unwrap_or_else(PoisonError::into_inner);
     let trusted: Vec<Arc<Cells>> = trusted.iter().filter_map(Weak::upgrade).collect();
     // Without the lock: the last one who has cells may be dropping them.
-    trusted.iter().for_each(|cells| cells.forget(key));
+    if !trusted.is_empty() {
+        keys.for_each(|key| trusted.iter().for_each(|cells| cells.forget(&key)));
+    }
 }
 
 impl Cells {

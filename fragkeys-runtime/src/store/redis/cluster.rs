@@ -32,7 +32,7 @@ mod slot;
 use map::{Master, SlotMap};
 use redirect::{Place, Redirect};
 use refresh::Refresh;
-pub(super) use slot::slot_of;
+pub(super) use slot::{by_slot, slot_of};
 
 /// How often one command is sent on to another node: a slot that is on its way needs two.
 const MOST_TURNS: usize = 8;
@@ -221,13 +221,13 @@ impl Cluster {
 
     /// How the masters together are that this process has connected to, if it has to any.
     pub(super) fn reach(&self) -> Option<Reach> {
-        let map = self.map.load_full()?;
+        let Some(map) = self.map.load_full() else { return self.refresh.reach() };
         map.masters.iter().filter_map(|master| master.links.reach()).reduce(Reach::and)
     }
 
-    /// Why one of them could not be reached.
+    /// Why one of them could not be reached the last time, or all.
     pub(super) fn last_error(&self) -> Option<Error> {
-        self.map.load_full()?.masters.iter().find_map(|master| master.links.last_error())
+        self.means.last_error.get()
     }
 
     fn silent(&self) -> Error {

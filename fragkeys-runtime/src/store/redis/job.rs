@@ -6,7 +6,7 @@ use bytes::Bytes;
 use redis::{Cmd, ServerErrorKind, Value};
 
 use super::cell::forget_everywhere;
-use super::reply::{is_error, nonsense, read_texts, read_version};
+use super::reply::{is_error, nonsense, read_told, read_version};
 use super::route::Command;
 use super::script::{BUMP, BUMP_ORIGINAL, SEED, SEED_ORIGINAL, Script};
 use super::{RedisStore, nobody_wrote, script_keys};
@@ -26,10 +26,7 @@ pub(super) struct Job<'a> {
 impl Job<'_> {
     /// A text for each tag, or why there is none.
     fn read(&self, reply: Result<Value, Error>) -> Vec<(usize, Result<Bytes, Error>)> {
-        let texts = reply.and_then(read_texts).and_then(|texts| match texts.len() {
-            number if number == self.tags.len() => Ok(texts),
-            _ => Err(nonsense("another number of versions than tags")),
-        });
+        let texts = reply.and_then(|reply| read_told(self.tags.len(), reply));
         let indices = self.tags.iter().map(|(index, _)| *index);
         match texts {
             Ok(texts) => indices.zip(texts.into_iter().map(Ok)).collect(),
@@ -107,7 +104,7 @@ impl RedisStore {
         }
         let versions: Option<Vec<Version>> = known.into_iter().collect();
         let versions = versions.ok_or_else(|| nonsense("fewer versions than tags"))?;
-        self.remember(tags, &versions, None);
+        self.remember(tags.iter().zip(versions.iter().copied()), None);
         Ok(versions)
     }
 
@@ -143,25 +140,27 @@ impl RedisStore {
             Job { script: &BUMP_ORIGINAL, tags: original, lifetime },
         ];
         let mut versions = vec![Err(nonsense("fewer versions than tags")); tags.len()];
+        let mut stamps = Vec::with_capacity(tags.len());
         for (index, text) in self.run(jobs, deadline).await {
-            versions[index] = text.and_then(|text| self.bumped(&tags[index], &text, lifetime));
+            let tag = &tags[index];
+            versions[index] = text.and_then(|text| {
+                let stamp = read_version(tag, &text).ok_or_else(no_version)?;
+                stamps.push((tag, stamp));
+                match tag.kind() {
+                    Kind::Original => Version::of_original(&text).ok_or_else(no_version),
+                    _ => Ok(stamp),
+                }
+            });
         }
+        // Redis tells us, too, but not before it has answered.
+        forget_everywhere(stamps.iter().map(|(tag, _)| self.version_key(tag)));
+        self.remember(stamps, Some(lifetime));
         versions
     }
+}
 
-    /// The version that a script gave to a tag.
-    fn bumped(&self, tag: &Tag, text: &[u8], lifetime: Duration) -> Result<Version, Error> {
-        let stamp = read_version(tag, text)
-            .ok_or_else(|| nonsense("something else than a version from a script"))?;
-        // Redis tells us, too, but not before it has answered.
-        forget_everywhere(&self.version_key(tag));
-        self.remember(std::slice::from_ref(tag), &[stamp], Some(lifetime));
-        match tag.kind() {
-            Kind::Original => Version::of_original(text)
-                .ok_or_else(|| nonsense("something else than a version from a script")),
-            _ => Ok(stamp),
-        }
-    }
+fn no_version() -> Error {
+    nonsense("something else than a version from a script")
 }
 
 /// The tags of a kind that no version is known of, with their index.

@@ -4,8 +4,8 @@
 //! (each worker of actix, each `#[tokio::test]`) has its own. Whether calls wait for it or go
 //! straight to their functions is its breaker's to say.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use super::recent::Recent;
 use super::server::Server;
-use crate::condition::Condition;
+use crate::condition::{Condition, LastError};
 use crate::error::{Error, ErrorKind};
 use crate::health::Reach;
 use crate::near::Ledger;
@@ -40,6 +40,8 @@ type LinkMap = ArcSwap<Vec<(Id, Arc<Link>)>>;
 pub(super) struct Means {
     pub(super) operation_timeout: Duration,
     pub(super) recent: Arc<Recent>,
+    /// Why one of the servers could not be reached the last time.
+    pub(super) last_error: Arc<LastError>,
 }
 
 /// The links of one store, by runtime.
@@ -55,19 +57,32 @@ pub(super) struct Common {
     /// Of the near tier, if there is one.
     ledger: Option<Arc<Ledger>>,
     /// Whether the server can be reached: said once, and not by each link.
-    condition: Condition,
-    last_error: Mutex<Option<Error>>,
+    condition: Arc<Condition>,
+    last_error: Arc<LastError>,
 }
 
 impl Links {
     /// With the ledger of the near tier, if what they tell may be believed without asking.
-    pub(super) fn to(server: Server, recent: Arc<Recent>, ledger: Option<Arc<Ledger>>) -> Self {
+    pub(super) fn to(server: Server, means: &Means, ledger: Option<Arc<Ledger>>) -> Self {
         let common = Common {
             server: Arc::new(server),
-            recent,
+            recent: means.recent.clone(),
             ledger,
-            condition: Condition::default(),
-            last_error: Mutex::default(),
+            condition: Arc::default(),
+            last_error: means.last_error.clone(),
+        };
+        Links { by_runtime: Arc::default(), common: Arc::new(common) }
+    }
+
+    /// Others to the same server, of which those who use these need not know.
+    pub(super) fn beside(&self) -> Self {
+        let Common { server, recent, condition, last_error, .. } = &*self.common;
+        let common = Common {
+            server: server.clone(),
+            recent: recent.clone(),
+            ledger: None,
+            condition: condition.clone(),
+            last_error: last_error.clone(),
         };
         Links { by_runtime: Arc::default(), common: Arc::new(common) }
     }
@@ -84,7 +99,7 @@ impl Links {
 
     /// Why it could not be reached the last time.
     pub(super) fn last_error(&self) -> Option<Error> {
-        self.common.lock_last_error().clone()
+        self.common.last_error.get()
     }
 
     /// The link of the runtime that polls the caller.
@@ -111,12 +126,6 @@ impl Links {
         let common = self.common.clone();
         runtime.spawn(Supervisor { link: link.clone(), links, common, runtime: id }.run());
         Ok(link)
-    }
-}
-
-impl Common {
-    fn lock_last_error(&self) -> MutexGuard<'_, Option<Error>> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use redis::{Pipeline, ServerError, Value};
 
 use self::memory::{Bumps, Remembered};
-use super::cluster::slot_of;
+use super::cluster::by_slot;
 use super::link::Live;
-use super::reply::{is_busy, nonsense, read_texts, read_version, refusal};
+use super::reply::{is_busy, nonsense, read_texts, read_told, read_version, refusal};
 use super::script::{BUMP, RENEW, RENEW_ORIGINAL};
 use super::{TAGS_PER_RUN, script_keys};
 use crate::config::Settings;
@@ -91,6 +92,11 @@ impl Recent {
         let (bumps, are_some_forgotten) = self.lock().snapshot();
         let mut lost = BTreeMap::new();
         let (runs, runs_at_once) = self.runs(bumps);
+        // What is forgotten is older than what is lost, and may be lost as well. First, as a replay
+        // after this one finds nothing lost any more, and would not know.
+        if are_some_forgotten && self.is_any_lost(live, &runs, runs_at_once).await? {
+            self.bump_all(live).await?;
+        }
         for runs in runs.chunks(runs_at_once) {
             self.renew(live, runs, &mut lost).await?;
         }
@@ -103,27 +109,49 @@ impl Recent {
             "Redis had lost {number} bumps of this process, which are made up for: it was restarted \
              from a snapshot, or a replica that lagged behind took over"
         );
-        if are_some_forgotten {
-            // What is forgotten is older than what is lost, and may be lost as well.
-            self.bump_all(live).await?;
-        }
         Ok(())
     }
 
     /// What one run of a script each can be about, and how many runs go at once.
     fn runs(&self, bumps: Vec<Remembered>) -> (Vec<Vec<Remembered>>, usize) {
         if self.is_cluster {
-            let mut by_slot: BTreeMap<u16, Vec<Remembered>> = BTreeMap::new();
-            for bump in bumps {
-                let slot = slot_of(version_key(&self.prefix, &bump.0).as_bytes());
-                by_slot.entry(slot).or_default().push(bump);
-            }
-            return (by_slot.into_values().collect(), SLOTS_AT_ONCE);
+            return (by_slot(bumps, |(tag, _)| version_key(&self.prefix, tag)), SLOTS_AT_ONCE);
         }
         let (own, original): (Vec<_>, Vec<_>) =
             bumps.into_iter().partition(|(tag, _)| tag.kind() == Kind::Own);
         let runs = own.chunks(TAGS_PER_RUN).chain(original.chunks(TAGS_PER_RUN));
         (runs.map(<[Remembered]>::to_vec).collect(), 1)
+    }
+
+    /// Has the server an older version of any of these, or does it not say?
+    async fn is_any_lost(
+        &self,
+        live: &Live,
+        runs: &[Vec<Remembered>],
+        runs_at_once: usize,
+    ) -> Result<bool, Error> {
+        for runs in runs.chunks(runs_at_once) {
+            let mut pipeline = Pipeline::with_capacity(runs.len());
+            for bumps in runs {
+                let keys = bumps.iter().map(|(tag, _)| version_key(&self.prefix, tag));
+                pipeline.cmd("MGET").arg(keys.collect::<Vec<_>>());
+            }
+            let replies = live.ask(&pipeline, runs.len(), Deadline::after(PATIENCE)).await?;
+            for (bumps, reply) in runs.iter().zip(replies) {
+                if self.is_cluster && is_elsewhere(&reply) {
+                    continue;
+                }
+                let Ok(texts) = read_texts(reply) else { return Ok(true) };
+                let mut versions = bumps.iter().zip(texts);
+                let is_lost = |((tag, known), text): (&Remembered, Bytes)| {
+                    version_told(tag, &text).is_some_and(|version| version < *known)
+                };
+                if versions.any(is_lost) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Renews what is lost of these, and adds it with its new versions to `lost`.
@@ -151,14 +179,10 @@ impl Recent {
                 self.refused(reply, bumps.iter().map(|(tag, _)| tag.clone()).collect())?;
                 continue;
             }
-            for ((tag, _), text) in bumps.iter().zip(read_texts(reply)?) {
+            for ((tag, _), text) in bumps.iter().zip(read_told(bumps.len(), reply)?) {
                 if !text.is_empty() {
-                    let version = match tag.kind() {
-                        Kind::Original => Version::of_original(&text),
-                        _ => read_version(tag, &text),
-                    };
-                    let version =
-                        version.ok_or_else(|| nonsense("something else than a version"))?;
+                    let version = version_told(tag, &text)
+                        .ok_or_else(|| nonsense("something else than a version"))?;
                     lost.insert(tag.clone(), version);
                 }
             }
@@ -177,7 +201,7 @@ impl Recent {
             // In a cluster the root is likely to be somewhere else; the queue finds it.
             return self.refused(reply, vec![root]);
         }
-        let version = read_texts(reply)?.first().and_then(|text| read_version(&root, text));
+        let version = read_told(1, reply)?.first().and_then(|text| read_version(&root, text));
         self.remember(version.map(|version| (root, version)).into_iter());
         Ok(())
     }
@@ -199,6 +223,14 @@ impl Recent {
 
     fn lock(&self) -> MutexGuard<'_, Bumps> {
         self.bumps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The version that who bumps a tag is told, where this text stands at its key.
+fn version_told(tag: &Tag, text: &[u8]) -> Option<Version> {
+    match tag.kind() {
+        Kind::Original => Version::of_original(text),
+        _ => read_version(tag, text),
     }
 }
 

@@ -40,6 +40,26 @@ pub(super) fn read_texts(reply: Value) -> Result<Vec<Bytes>, Error> {
     Ok(values.into_iter().map(text).collect())
 }
 
+/// What a script says of so many tags: one text for most, and behind it others for single ones.
+pub(super) fn read_told(number: usize, reply: Value) -> Result<Vec<Bytes>, Error> {
+    let Value::Array(values) = reply else {
+        return Err(refusal(reply));
+    };
+    let mut values = values.into_iter();
+    let Some(Value::BulkString(common)) = values.next() else {
+        return Err(nonsense("something else than what a script says of tags"));
+    };
+    let mut texts = vec![Bytes::from(common); number];
+    while let Some(at) = values.next() {
+        let (Value::Int(at), Some(Value::BulkString(text))) = (at, values.next()) else {
+            return Err(nonsense("something else than what a script says of a tag"));
+        };
+        let place = usize::try_from(at).ok().and_then(|at| texts.get_mut(at.checked_sub(1)?));
+        *place.ok_or_else(|| nonsense("a tag that a script was not asked for"))? = text.into();
+    }
+    Ok(texts)
+}
+
 /// An entry's bytes. A key that holds no string is a stranger's, and our next `SET` replaces it.
 pub(super) fn read_entry(reply: Value) -> Result<Option<Bytes>, Error> {
     match reply {
@@ -100,7 +120,7 @@ pub(super) fn hint(code: &str) -> &'static str {
         "MASTERDOWN" => "it is a replica that has lost its master: connect to the master",
         "NOAUTH" | "WRONGPASS" => "it wants other credentials: check user and password",
         "NOPERM" => {
-            "the user lacks a permission: fragkeys needs GET, SET, MGET, DEL, INCR, PEXPIRE, TIME, EVAL and EVALSHA on its prefix, and on the keys that `also_bump` names; SELECT for another database than 0"
+            "the user lacks a permission: fragkeys needs GET, SET, MGET, DEL, INCR, PEXPIRE, PTTL, TIME, EVAL and EVALSHA on its prefix, and on the keys that `also_bump` names; SELECT for another database than 0"
         }
         "MISCONF" => "it cannot save to disk and refuses writes",
         "MOVED" | "ASK" => {

@@ -1,12 +1,11 @@
 //! The route to the servers that have some keys: one server for all of them, or a cluster.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use redis::{Cmd, Pipeline, Value};
 
-use super::cluster::{Cluster, slot_of};
+use super::cluster::{Cluster, by_slot, slot_of};
 use super::link::{Link, Links, Means};
 use super::node::Node;
 use super::recent::Recent;
@@ -42,12 +41,12 @@ impl Route {
         ledger: Option<&Arc<Ledger>>,
     ) -> Result<Self, Error> {
         let timeout = settings.operation_timeout;
+        let means = Means { operation_timeout: timeout, recent, last_error: Arc::default() };
         let server = match &servers.layout {
             Layout::Cluster(urls) => {
                 if ledger.is_some() {
                     notice!("the near tier stays empty: what a cluster tells is not followed yet");
                 }
-                let means = Means { operation_timeout: timeout, recent };
                 return Ok(Route::Cluster(Cluster::open(servers, urls, means)?));
             }
             Layout::Single(url) => {
@@ -58,7 +57,7 @@ impl Route {
                 Server::by_sentinels(Sentinels::open(servers, urls, master)?, timeout)
             }
         };
-        Ok(Route::Single(Links::to(server, recent, ledger.cloned())))
+        Ok(Route::Single(Links::to(server, &means, ledger.cloned())))
     }
 
     /// How its servers can be reached; untried `since` there is a cache.
@@ -93,6 +92,19 @@ impl Route {
             Route::Single(links) => drop(links.here()),
             Route::Cluster(cluster) => drop(cluster.look_around()),
         }
+    }
+
+    /// Another one to the same servers, which does not share connections with this one's calls.
+    pub(super) fn beside(&self) -> Self {
+        match self {
+            Route::Single(links) => Route::Single(links.beside()),
+            // Has connections for each runtime anyway, also for that of who asks for this.
+            Route::Cluster(cluster) => Route::Cluster(cluster.clone()),
+        }
+    }
+
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self, Route::Cluster(_))
     }
 
     /// The link that all keys can be reached through, if there is one.
@@ -141,13 +153,7 @@ impl Route {
             Route::Single(_) => {
                 Some(items.collect::<Vec<_>>()).into_iter().filter(|all| !all.is_empty()).collect()
             }
-            Route::Cluster(_) => {
-                let mut by_slot: HashMap<u16, Vec<T>> = HashMap::new();
-                for item in items {
-                    by_slot.entry(slot_of(key(&item).as_bytes())).or_default().push(item);
-                }
-                by_slot.into_values().collect()
-            }
+            Route::Cluster(_) => by_slot(items, key),
         }
     }
 

@@ -1,5 +1,8 @@
 //! The scripts that give versions: two for tags of our own, and two for those of the Python
 //! original. Redis runs each as one step, so no bump is lost.
+//!
+//! What a script says of its tags is a text that is true of most, and behind it the number of each
+//! other tag (from 1) and the text that is true of that: ten thousand tags have one new version.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -21,7 +24,7 @@ local function version_at(key)
     local text = redis.pcall('GET', key)
     if is_version(text) then return text end
 end
-local versions = {}
+local told = {now}
 ";
 
 /// max(current + 1, now). Nearly always that is `now`: so it is written at once, which tells what
@@ -30,18 +33,19 @@ local versions = {}
 const BUMP_EACH: &str = r"
 local write, lifetime = redis.pcall, ARGV[1]
 for i, key in ipairs(KEYS) do
-    local version = now
     local before = write('SET', key, now, 'PX', lifetime, 'GET')
     if type(before) == 'table' then
         redis.call('SET', key, now, 'PX', lifetime)
     elseif before and before >= now and is_version(before) then
+        local version = now
         redis.call('SET', key, before)
         if type(redis.pcall('INCR', key)) == 'number' then version = redis.call('GET', key) end
         redis.call('SET', key, version, 'PX', lifetime)
+        told[#told + 1] = i
+        told[#told + 1] = version
     end
-    versions[i] = version
 end
-return versions
+return told
 ";
 
 /// `now`, only where there is still no version. A foreign `INCR` on a missing tag left a
@@ -49,13 +53,14 @@ return versions
 const SEED_EACH: &str = r"
 for i, key in ipairs(KEYS) do
     local version = version_at(key)
-    if not version then
-        version = now
-        redis.call('SET', key, version, 'PX', ARGV[1])
+    if version then
+        told[#told + 1] = i
+        told[#told + 1] = version
+    else
+        redis.call('SET', key, now, 'PX', ARGV[1])
     end
-    versions[i] = version
 end
-return versions
+return told
 ";
 
 /// The original counts milliseconds, as the text of a Python number; in Django's cache inside of a
@@ -66,7 +71,7 @@ return versions
 const PRELUDE_OF_ORIGINAL: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local versions = {}
+local told = {''}
 local function text_at(key)
     local text = redis.pcall('GET', key)
     if type(text) == 'string' then return text end
@@ -88,9 +93,10 @@ for i = 1, #KEYS, 2 do
     local version = next_for(KEYS[i], KEYS[i + 1])
     redis.call('SET', KEYS[i], version, 'PX', ARGV[1])
     redis.call('SET', KEYS[i + 1], version, 'PX', ARGV[1])
-    versions[#versions + 1] = version
+    told[#told + 1] = (i + 1) / 2
+    told[#told + 1] = version
 end
-return versions
+return told
 ";
 
 /// Only where there is nothing: what is not a text is somebody else's.
@@ -100,9 +106,10 @@ for i = 1, #KEYS, 2 do
     if redis.call('SET', KEYS[i], version, 'PX', ARGV[1], 'NX') then
         redis.call('SET', KEYS[i + 1], version, 'PX', ARGV[1])
     end
-    versions[#versions + 1] = text_at(KEYS[i]) or ''
+    told[#told + 1] = (i + 1) / 2
+    told[#told + 1] = text_at(KEYS[i]) or ''
 end
-return versions
+return told
 ";
 
 /// At least the version that this process was told (behind the two arguments that all scripts have, one
@@ -110,10 +117,10 @@ return versions
 /// stored under it and somewhere else may be older than a later bump that is forgotten too. Where
 /// there is none at all, the first read seeds one that is new. Says what it wrote.
 const RENEW_EACH: &str = r"
+told = {''}
 for i, key in ipairs(KEYS) do
     local current = version_at(key)
     local known = ARGV[i + 2]
-    versions[i] = ''
     if current and current < known then
         local version = now
         if known >= now then
@@ -123,27 +130,84 @@ for i, key in ipairs(KEYS) do
             end
         end
         redis.call('SET', key, version, 'PX', ARGV[1])
-        versions[i] = version
+        told[#told + 1] = i
+        told[#told + 1] = version
     end
 end
-return versions
+return told
 ";
 
 /// The same for the original's: its numbers, and ours behind each.
 const RENEW_EACH_OF_ORIGINAL: &str = r"
 for i = 1, #KEYS, 2 do
-    local version = ''
     if text_at(KEYS[i]) and number_at(KEYS[i]) < tonumber(ARGV[2 + (i + 1) / 2]) then
-        version = next_for(KEYS[i], KEYS[i + 1])
+        local version = next_for(KEYS[i], KEYS[i + 1])
         local known = tonumber(ARGV[2 + (i + 1) / 2])
         if tonumber(version) <= known then version = string.format('%.0f', known + 1) end
         redis.call('SET', KEYS[i], version, 'PX', ARGV[1])
         redis.call('SET', KEYS[i + 1], version, 'PX', ARGV[1])
+        told[#told + 1] = (i + 1) / 2
+        told[#told + 1] = version
     end
-    versions[#versions + 1] = version
 end
-return versions
+return told
 ";
+
+/// Who runs for an entry that is missing: nobody, if it is there by now. Behind the two arguments
+/// that all scripts have, the token of who asks. It finds its own where it had to ask twice. What
+/// nobody of us wrote is written over: who waited for it would wait for nothing.
+const CLAIM_LEASE_AT: &str = r"
+local entry = redis.pcall('GET', KEYS[2])
+if type(entry) == 'string' then return {'stored', entry} end
+local held = redis.pcall('GET', KEYS[1])
+local left = redis.call('PTTL', KEYS[1])
+if type(held) == 'string' and left > 0 and left <= tonumber(ARGV[1]) then
+    if held == ARGV[3] then return {'owned'} end
+    local admits = tonumber(string.match(held, '^%+(%d+)$'))
+    if admits and admits > 0 then
+        local others = string.format('+%.0f', math.min(admits, 1000000) - 1)
+        redis.call('SET', KEYS[1], others, 'PX', ARGV[1])
+        return {'admitted'}
+    end
+    if admits or (#held == 32 and not string.find(held, '%X')) then return {'held', left} end
+end
+redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[1])
+return {'owned'}
+";
+
+/// Those that are still their owners', by their tokens; `+` is any of several.
+const RENEW_EACH_LEASE: &str = r"
+for i, key in ipairs(KEYS) do
+    local held, token = redis.pcall('GET', key), ARGV[i + 2]
+    local is_one_of_several = token == '+' and type(held) == 'string' and string.sub(held, 1, 1) == '+'
+    if held == token or is_one_of_several then redis.call('PEXPIRE', key, ARGV[1]) end
+end
+return {}
+";
+
+/// A token and a number for each: so many others may run at once from now on; where that is none,
+/// the next one takes the lease. One that another has by now is left alone.
+const RELEASE_EACH_LEASE: &str = r"
+for i, key in ipairs(KEYS) do
+    local held, token, lets_in = redis.pcall('GET', key), ARGV[i * 2 + 1], tonumber(ARGV[i * 2 + 2])
+    local admits = type(held) == 'string' and tonumber(string.match(held, '^%+(%d+)$'))
+    if held == token or admits or (token == '+' and not held) then
+        if lets_in == 0 then
+            redis.call('DEL', key)
+        else
+            local others = string.format('+%.0f', math.min((admits or 0) + lets_in, 1000000))
+            redis.call('SET', key, others, 'PX', ARGV[1])
+        end
+    end
+end
+return {}
+";
+
+pub(super) static CLAIM_LEASE: LazyLock<Script> = LazyLock::new(|| Script::new("", CLAIM_LEASE_AT));
+pub(super) static RENEW_LEASES: LazyLock<Script> =
+    LazyLock::new(|| Script::new("", RENEW_EACH_LEASE));
+pub(super) static RELEASE_LEASES: LazyLock<Script> =
+    LazyLock::new(|| Script::new("", RELEASE_EACH_LEASE));
 
 pub(super) static BUMP: LazyLock<Script> = LazyLock::new(|| Script::new(PRELUDE, BUMP_EACH));
 pub(super) static SEED: LazyLock<Script> = LazyLock::new(|| Script::new(PRELUDE, SEED_EACH));

@@ -29,7 +29,7 @@ impl Master {
     pub(super) fn new(node: Node, means: &Means) -> Arc<Self> {
         let address = node.address();
         let server = Server::direct(node.clone(), means.operation_timeout);
-        let links = Links::to(server, means.recent.clone(), None);
+        let links = Links::to(server, means, None);
         Arc::new(Master { node, address, links, asked: Mutex::default() })
     }
 

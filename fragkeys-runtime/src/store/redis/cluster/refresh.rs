@@ -1,15 +1,17 @@
 //! Asking a cluster who has which slot.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use redis::{Pipeline, Value};
+use tokio::runtime::Id;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
 
 use super::map::{SlotMap, read_slots};
 use super::{Cluster, Node};
 use crate::error::{Error, ErrorKind};
+use crate::health::{Breaker, Reach};
 use crate::log::{notice, warning};
 use crate::store::Deadline;
 use crate::store::redis::link::runtime;
@@ -22,7 +24,7 @@ const LONG_PAUSE: Duration = Duration::from_millis(250);
 /// What a node is given that we are connected to: there are others.
 const SHORT_PATIENCE: Duration = Duration::from_millis(500);
 
-/// One attempt at a time, whoever wants one.
+/// One attempt at a time in each runtime, whoever wants one.
 pub(super) struct Refresh {
     attempts: Mutex<Attempts>,
     /// Their number so far.
@@ -31,15 +33,30 @@ pub(super) struct Refresh {
 
 #[derive(Default)]
 struct Attempts {
-    is_running: bool,
+    /// Where one is under way. One whose runtime stands still does not end.
+    running: Vec<Id>,
     last: Option<Instant>,
     /// Why the last one found nothing.
     error: Option<Error>,
+    /// Since when there is nothing to wait for: an attempt has failed, or a call waited in vain.
+    in_vain_since: Option<SystemTime>,
 }
 
 impl Refresh {
     pub(super) fn new() -> Self {
         Refresh { attempts: Mutex::default(), finished: watch::Sender::new(0) }
+    }
+
+    /// How the cluster can be reached of which nothing is known, once that was tried.
+    pub(super) fn reach(&self) -> Option<Reach> {
+        let attempts = self.lock();
+        let is_probed = !attempts.running.is_empty();
+        let breaker = if is_probed { Breaker::HalfOpen } else { Breaker::Open };
+        Some(Reach { breaker, ..Reach::untried(attempts.in_vain_since?) })
+    }
+
+    fn is_in_vain(&self) -> bool {
+        self.lock().in_vain_since.is_some()
     }
 
     fn lock(&self) -> MutexGuard<'_, Attempts> {
@@ -49,11 +66,11 @@ impl Refresh {
 }
 
 /// An attempt that is under way. Also ends when its runtime does.
-struct Attempt(Arc<Cluster>);
+struct Attempt(Arc<Cluster>, Id);
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.0.refresh.lock().is_running = false;
+        self.0.refresh.lock().running.retain(|runtime| *runtime != self.1);
         self.0.refresh.finished.send_modify(|number| *number += 1);
     }
 }
@@ -66,13 +83,26 @@ impl Cluster {
         }
         runtime()?;
         let mut finished = self.refresh.finished.subscribe();
-        if self.look_around() {
+        while self.map.load().is_none()
+            && self.look_around()
+            && !self.refresh.is_in_vain()
+            && Instant::now() < deadline.until
+        {
+            // Who is at it may stand still.
+            let until = deadline.until.min(Instant::now() + LONG_PAUSE);
             // In vain or not, the map tells.
-            let _ = timeout_at(deadline.until.into(), finished.changed()).await;
+            let _ = timeout_at(until.into(), finished.changed()).await;
         }
         self.map.load_full().ok_or_else(|| {
-            let error = self.refresh.lock().error.clone();
-            error.unwrap_or_else(|| self.silent())
+            let mut attempts = self.refresh.lock();
+            let error = attempts.error.clone().unwrap_or_else(|| self.silent());
+            let has_had_time = deadline.since.elapsed() >= self.means.operation_timeout / 2;
+            if has_had_time && attempts.in_vain_since.is_none() {
+                // The others need not wait as well.
+                attempts.in_vain_since = Some(SystemTime::now());
+                self.means.last_error.keep(&error);
+            }
+            error
         })
     }
 
@@ -82,13 +112,14 @@ impl Cluster {
         let pause = if self.map.load().is_some() { PAUSE } else { LONG_PAUSE };
         {
             let mut attempts = self.refresh.lock();
-            if attempts.is_running || attempts.last.is_some_and(|last| last.elapsed() < pause) {
-                return attempts.is_running;
+            let is_early = attempts.last.is_some_and(|last| last.elapsed() < pause);
+            if is_early || attempts.running.contains(&runtime.id()) {
+                return !attempts.running.is_empty();
             }
-            attempts.is_running = true;
+            attempts.running.push(runtime.id());
             attempts.last = Some(Instant::now());
         }
-        let attempt = Attempt(self.clone());
+        let attempt = Attempt(self.clone(), runtime.id());
         runtime.spawn(async move { attempt.0.refresh_once().await });
         true
     }
@@ -105,10 +136,15 @@ impl Cluster {
                 if before.as_ref().is_none_or(|before| !before.is_like(&map)) {
                     self.map.store(Some(Arc::new(map)));
                 }
-                self.refresh.lock().error = None;
+                let mut attempts = self.refresh.lock();
+                (attempts.error, attempts.in_vain_since) = (None, None);
             }
             Err(error) => {
-                let is_news = self.refresh.lock().error.replace(error.clone()).is_none();
+                self.means.last_error.keep(&error);
+                let mut attempts = self.refresh.lock();
+                attempts.in_vain_since.get_or_insert_with(SystemTime::now);
+                let is_news = attempts.error.replace(error.clone()).is_none();
+                drop(attempts);
                 if is_news {
                     warning!("{error}; calls run uncached where the cluster does not answer");
                 }

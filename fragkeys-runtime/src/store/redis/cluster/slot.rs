@@ -1,11 +1,25 @@
 //! In which slot of a cluster a key stands.
 
+use std::collections::BTreeMap;
+
 /// How many there are.
 pub(in crate::store::redis) const SLOTS: usize = 16_384;
 
 /// The slot of a key: a hash of what stands between its first braces, or of all of it.
 pub(in crate::store::redis) fn slot_of(key: &[u8]) -> u16 {
     crc16(between_braces(key).unwrap_or(key)) % SLOTS as u16
+}
+
+/// Items in groups whose keys stand in one slot.
+pub(in crate::store::redis) fn by_slot<T>(
+    items: impl IntoIterator<Item = T>,
+    key: impl Fn(&T) -> String,
+) -> Vec<Vec<T>> {
+    let mut by_slot: BTreeMap<u16, Vec<T>> = BTreeMap::new();
+    for item in items {
+        by_slot.entry(slot_of(key(&item).as_bytes())).or_default().push(item);
+    }
+    by_slot.into_values().collect()
 }
 
 /// What stands between the first `{` and the `}` that follows it, unless that is nothing.

@@ -15,6 +15,7 @@ use tokio::time::{sleep, sleep_until};
 use super::Live;
 use crate::log::{notice, warning};
 use crate::near::{Ledger, Loss, Trust};
+use crate::store::redis::reply::is_busy;
 
 /// How often in `max_staleness`: three questions may go unanswered before a hit goes to Redis.
 const BEATS: u32 = 4;
@@ -51,6 +52,8 @@ async fn keep(live: Weak<Live>, trust: Arc<Trust>, max_staleness: Duration) {
                     return;
                 }
             }
+            // As it refuses everything for now: the next answer may tell.
+            Some(Ok(answer)) if is_busy(&answer) => {}
             Some(Ok(answer)) => return give_up(&live, &trust, &answer),
         }
         drop(live);

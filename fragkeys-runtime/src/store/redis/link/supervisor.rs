@@ -114,7 +114,7 @@ impl Supervisor {
                 "{error}; calls run uncached until it answers"
             );
         }
-        *self.common.lock_last_error() = Some(error.clone());
+        self.common.last_error.keep(&error);
         self.link.breaker.open(error);
     }
 

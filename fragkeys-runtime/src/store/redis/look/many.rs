@@ -186,7 +186,7 @@ impl RedisStore {
         }
         for (tag, version) in tags.all.iter().zip(&known) {
             let told = version.as_slice();
-            self.remember(std::slice::from_ref(tag), told, None);
+            self.remember(std::iter::once(tag).zip(told.iter().copied()), None);
         }
         let mut entries = entries.into_iter();
         let answers = identities.iter().zip(places).map(|((at, identity), place)| {

@@ -1,8 +1,9 @@
 //! Which bumps are remembered: bounded in time and in number.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use crate::seeded::Seeded;
 use crate::tag::Tag;
 use crate::version::Version;
 
@@ -12,17 +13,31 @@ const KEPT_FOR: Duration = Duration::from_secs(60);
 /// Tags, at most: some 10 MB.
 pub(super) const MOST: usize = 100_000;
 
+/// So few are not worth looking through.
+const LEAST: usize = 1_000;
+
 /// A tag, and the version that this process was told.
 pub(super) type Remembered = (Tag, Version);
 
-#[derive(Default)]
 pub(super) struct Bumps {
     /// Each tag with the turn in which it was remembered last.
-    by_tag: HashMap<Tag, (u64, Version)>,
-    by_turn: BTreeMap<u64, (Tag, Instant)>,
+    by_tag: HashMap<Tag, (u64, Version), Seeded>,
+    /// In the order of their turns; a tag whose turn is another one by now stands behind, too.
+    by_turn: VecDeque<(u64, Tag, Instant)>,
     turn: u64,
     /// When a bump was forgotten last for want of room.
     overflowed: Option<Instant>,
+}
+
+impl Default for Bumps {
+    fn default() -> Self {
+        Bumps {
+            by_tag: HashMap::with_hasher(Seeded::at_random()),
+            by_turn: VecDeque::new(),
+            turn: 0,
+            overflowed: None,
+        }
+    }
 }
 
 impl Bumps {
@@ -34,14 +49,15 @@ impl Bumps {
     ) -> bool {
         for (tag, version) in bumps {
             self.turn += 1;
+            self.by_turn.push_back((self.turn, tag.clone(), now));
             // Of two that were told in another order than they were given, the newer one.
-            let (before, known) = self.by_tag.get(&tag).copied().unzip();
-            let version = known.map_or(version, |known| version.max(known));
-            if let Some(before) = before {
-                self.by_turn.remove(&before);
-            }
-            self.by_tag.insert(tag.clone(), (self.turn, version));
-            self.by_turn.insert(self.turn, (tag, now));
+            let (turn, newest) = self.by_tag.entry(tag).or_insert((0, version));
+            (*turn, *newest) = (self.turn, version.max(*newest));
+        }
+        // What is behind by now takes no more room than what is not.
+        if self.by_turn.len() > 2 * self.by_tag.len().max(LEAST) {
+            let Bumps { by_tag, by_turn, .. } = self;
+            by_turn.retain(|(turn, tag, _)| by_tag.get(tag).is_some_and(|(last, _)| last == turn));
         }
         self.forget(now)
     }
@@ -52,16 +68,19 @@ impl Bumps {
             self.overflowed = None;
         }
         let was_complete = self.overflowed.is_none();
-        while let Some(oldest) = self.by_turn.first_entry() {
-            let is_over_bound = self.by_tag.len() > MOST;
-            if !is_old(oldest.get().1) && !is_over_bound {
-                break;
+        while let Some((turn, tag, since)) = self.by_turn.front() {
+            let is_last = self.by_tag.get(tag).is_some_and(|(last, _)| last == turn);
+            if is_last {
+                let is_old = is_old(*since);
+                if !is_old && self.by_tag.len() <= MOST {
+                    break;
+                }
+                if !is_old {
+                    self.overflowed = Some(now);
+                }
+                self.by_tag.remove(tag);
             }
-            if !is_old(oldest.get().1) {
-                self.overflowed = Some(now);
-            }
-            let (tag, _) = oldest.remove();
-            self.by_tag.remove(&tag);
+            self.by_turn.pop_front();
         }
         was_complete && self.overflowed.is_some()
     }
@@ -92,7 +111,16 @@ mod tests {
             recent.remember([(Tag::new("T", 1), version(number))].into_iter(), now);
         }
         assert_eq!(recent.snapshot(), (vec![(Tag::new("T", 1), version(7))], false));
-        assert_eq!(recent.by_turn.len(), 1);
+    }
+
+    #[test]
+    fn one_tag_bumped_again_and_again_takes_no_room() {
+        let (mut recent, now) = (Bumps::default(), Instant::now());
+        for number in 0..100_000 {
+            recent.remember([(Tag::new("T", 1), version(number))].into_iter(), now);
+        }
+        assert_eq!(recent.snapshot(), (vec![(Tag::new("T", 1), version(99_999))], false));
+        assert!(recent.by_turn.len() <= 2 * LEAST + 1, "{}", recent.by_turn.len());
     }
 
     #[test]

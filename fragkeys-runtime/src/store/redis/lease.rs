@@ -1,0 +1,183 @@
+//! Leases in Redis: one key for each, beside the entry that it is about.
+//!
+//! At `{prefix}:l:…` stands the token of who runs; or `+n` behind runs that ended without
+//! anything to share: so many others may run at once, each takes one off and adds what its own
+//! end lets in. Whatever else stands there is a stranger's, and nobody waits for it.
+
+use std::time::Duration;
+
+use redis::{Pipeline, ServerErrorKind, Value};
+
+use super::RedisStore;
+use super::cluster::slot_of;
+use super::link::{Failure, Live};
+use super::reply::{is_error, nonsense, refusal};
+use super::route::Route;
+use super::script::{CLAIM_LEASE, Script};
+use crate::error::Error;
+use crate::lease::{Claim, End, Lease, Wait};
+use crate::store::Deadline;
+
+mod keeper;
+mod watch;
+
+pub(crate) use keeper::Grant;
+pub(super) use keeper::Leases;
+pub(crate) use watch::Watch;
+pub(super) use watch::Watches;
+
+/// How long a lease outlives its owner's last sign of life.
+const LIFETIME: Duration = Duration::from_millis(750);
+
+impl RedisStore {
+    /// Asks who is to run for a missing entry, in one round trip. Who has asked before is told of
+    /// changes, where this server tells.
+    pub(crate) async fn claim(
+        &self,
+        entry: &str,
+        is_waiting: bool,
+        deadline: Deadline,
+    ) -> Result<Claim, Error> {
+        let Some(lease) = self.lease_key(entry) else { return Ok(Claim::Run(None)) };
+        let keys = [lease, entry.to_owned()];
+        // From before it is asked for: who is dropped while the answer is under way lets go of it.
+        let grant = self.leases.enter(&keys[0])?;
+        let (reply, watch) = match self.route.link()? {
+            Some(link) if is_waiting => {
+                let live = link.live(deadline).await?;
+                match self.ask_watching(&live, &keys, grant.token(), deadline).await {
+                    Err(Failure::Lost(_)) => {
+                        let live = link.live(deadline).await?;
+                        self.ask_watching(&live, &keys, grant.token(), deadline).await?
+                    }
+                    answer => answer?,
+                }
+            }
+            _ => (self.ask(&keys, grant.token(), deadline).await?, None),
+        };
+        match answer(reply)? {
+            Answer::Owned => Ok(Claim::Run(Some(Lease { grant }))),
+            Answer::Admitted => Ok(Claim::Run(Some(Lease { grant: grant.admitted() }))),
+            Answer::Stored(entry) => {
+                grant.forget();
+                Ok(Claim::Stored(entry.into()))
+            }
+            Answer::Held(left) => {
+                grant.forget();
+                Ok(Claim::Wait(Wait { watch, left }))
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        keys: &[String; 2],
+        token: &str,
+        deadline: Deadline,
+    ) -> Result<Value, Error> {
+        let call = |how: Call| {
+            let mut call = how(&CLAIM_LEASE, keys, LIFETIME);
+            call.arg(token);
+            self.route.command(&keys[0], call)
+        };
+        let reply = self.route.one(call(Script::call), deadline).await?;
+        if is_error(&reply, ServerErrorKind::NoScript) {
+            return self.route.one(call(Script::call_with_source), deadline).await;
+        }
+        Ok(reply)
+    }
+
+    /// As [`ask`](Self::ask), through one connection, which is told from then on of a change at
+    /// either key.
+    async fn ask_watching(
+        &self,
+        live: &Live,
+        keys: &[String; 2],
+        token: &str,
+        deadline: Deadline,
+    ) -> Result<(Value, Option<Watch>), Failure> {
+        let Some(cells) = &live.cells else {
+            return Ok((self.ask(keys, token, deadline).await?, None));
+        };
+        // Before the read: what happens behind it is told.
+        let watch = cells.watches.watch(keys.clone());
+        let ask = async |how: Call| -> Result<Vec<Value>, Failure> {
+            let mut call = how(&CLAIM_LEASE, keys, LIFETIME);
+            call.arg(token);
+            let mut pipeline = Pipeline::with_capacity(2);
+            pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
+            pipeline.add_command(call);
+            live.ask(&pipeline, 2, deadline).await
+        };
+        let mut replies = ask(Script::call).await?;
+        if replies.iter().any(|reply| is_error(reply, ServerErrorKind::NoScript)) {
+            replies = ask(Script::call_with_source).await?;
+        }
+        let is_told = replies.first() == Some(&Value::Okay);
+        Ok((replies.pop().unwrap_or(Value::Nil), is_told.then_some(watch)))
+    }
+
+    /// Where the lease of an entry stands: in a cluster, in the same slot. `None` if there is no
+    /// such key (for a name with braces that do not match).
+    pub(super) fn lease_key(&self, entry: &str) -> Option<String> {
+        let key = lease_key(&self.prefix, entry);
+        (!self.route.is_cluster() || slot_of(key.as_bytes()) == slot_of(entry.as_bytes()))
+            .then_some(key)
+    }
+}
+
+type Call = fn(&Script, &[String], Duration) -> redis::Cmd;
+
+/// `{prefix}:l:{entry's key}`, the latter in braces, which a cluster goes by; or behind a copy of
+/// the braces that it has itself.
+fn lease_key(prefix: &str, entry: &str) -> String {
+    let own = entry.split_once('{').and_then(|(_, rest)| Some(rest.split_once('}')?.0));
+    match own {
+        Some(own) => format!("{prefix}:l:{{{own}}}:{entry}"),
+        None => format!("{prefix}:l:{{{entry}}}"),
+    }
+}
+
+/// What the script says.
+enum Answer {
+    Owned,
+    /// As one of several.
+    Admitted,
+    Stored(Vec<u8>),
+    /// For so long, unless it is renewed.
+    Held(Duration),
+}
+
+fn answer(reply: Value) -> Result<Answer, Error> {
+    let Value::Array(values) = reply else { return Err(refusal(reply)) };
+    let mut values = values.into_iter();
+    let (Some(Value::BulkString(kind)), detail) = (values.next(), values.next()) else {
+        return Err(nonsense("something else than an answer about a lease"));
+    };
+    match (kind.as_slice(), detail) {
+        (b"owned", _) => Ok(Answer::Owned),
+        (b"admitted", _) => Ok(Answer::Admitted),
+        (b"stored", Some(Value::BulkString(entry))) => Ok(Answer::Stored(entry)),
+        (b"held", Some(Value::Int(left))) => {
+            // A millisecond more than Redis counts, whose last one may have begun.
+            let left = Duration::from_millis(u64::try_from(left).unwrap_or_default() + 1);
+            Ok(Answer::Held(left.min(LIFETIME)))
+        }
+        _ => Err(nonsense("something else than an answer about a lease")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_stands_in_the_slot_of_its_entry() {
+        for entry in ["p:v:app::f:00ff", "p:v:app::f::{{closure}}:00", "p:v:{a}{b}:0", "p:v:{}x:0"]
+        {
+            let key = lease_key("p", entry);
+            assert!(key.starts_with("p:l:"), "{key}");
+            assert_eq!(slot_of(key.as_bytes()), slot_of(entry.as_bytes()), "{key}");
+        }
+    }
+}
