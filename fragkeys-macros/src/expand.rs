@@ -4,7 +4,7 @@
 use proc_macro2::{Delimiter, Group, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned as _;
-use syn::{AttrStyle, Attribute, Item, ItemFn, TraitItemFn};
+use syn::{AttrStyle, Attribute, Expr, ExprClosure, Item, ItemFn, TraitItemFn};
 
 use crate::diag::Mistakes;
 use crate::model::{Batch, CachedFn, Near, TagSource, Timeout};
@@ -92,8 +92,15 @@ impl CachedFn {
         let cache_if = self.cache_if();
         let body = self.body();
         // The compiler blames the whole of it for a condition of the wrong type.
-        let answer = quote_spanned! {cache_if.span()=>
-            ::fragkeys::__private::run(#call, #plan, #cache_if, #body).await
+        let answer = match self.tags_from() {
+            None => quote_spanned! {cache_if.span()=>
+                ::fragkeys::__private::run(#call, #plan, #cache_if, #body).await
+            },
+            Some(tags_from) => quote_spanned! {cache_if.span()=>
+                ::fragkeys::__private::run_with_tags_from(
+                    #call, #plan, #cache_if, #tags_from, #body,
+                ).await
+            },
         };
         // A statement, so that nothing of it is held over the await.
         let near = (!matches!(self.near, Near::No)).then(|| {
@@ -169,12 +176,31 @@ impl CachedFn {
         }
     }
 
+    /// A closure that gives a list. What a closure of the user's gives may borrow from the value, which
+    /// no closure can say of itself: so its body stands in one that gives what borrows nothing.
+    fn tags_from(&self) -> Option<TokenStream> {
+        let tags_from = self.tags_from.as_ref()?;
+        let value = quote!(__fragkeys_value);
+        let tags = match tags_from {
+            Expr::Closure(ExprClosure { inputs, body, .. }) => {
+                let parameter = inputs.first().map(|input| quote!(let #input = #value;));
+                quote_spanned!(body.span()=> #parameter ::fragkeys::__private::tag_list(#body))
+            }
+            function => quote_spanned! {function.span()=>
+                ::fragkeys::__private::tag_list((#function)(#value))
+            },
+        };
+        Some(quote!(|#value| { #tags }))
+    }
+
     /// What is known at compile time.
     fn site(&self) -> TokenStream {
         let key_name = optional(self.key_name.as_ref());
         let version = optional(self.version.as_ref());
         let vary_on = self.vary_on.iter().map(|path| path.to_token_stream().to_string());
-        let tags = self.tags.iter().map(TagSource::text);
+        let tags_from = self.tags_from.as_ref();
+        let tags_from = tags_from.map(|it| format!("tags_from = {}", it.to_token_stream()));
+        let tags = self.tags.iter().map(TagSource::text).chain(tags_from);
         let values = self.values();
         let templates = self.templates().map(|template| template.to_parts(&values));
         let is_batch = self.batch.is_some();

@@ -34,6 +34,7 @@ mod template;
 /// | `key_name` | string | path of the function |
 /// | `cache_name` | string: which installed cache | `"default"` |
 /// | `cache_if` | `\|value\| bool` on the value (of a `Result`, the `Ok` value) | cache all |
+/// | `tags_from` | `\|value\| tags` that only the value can tell; see below | none |
 /// | `jitter` | 0.0–1.0, the share of the timeout that is taken off at random | 0 |
 /// | `near` | `false` keeps the function out of the near tier; `true` makes it an error if its type cannot be kept there | kept where its type can |
 /// | `lease` | `false` lets each process run that misses, instead of one for all; see the guide `herds` | `true`; batches take none |
@@ -53,6 +54,37 @@ mod template;
 /// What is cached: of `Result<T, E>` the `Ok` value, of anything else all of it, `None`
 /// included. The value must be `Serialize + DeserializeOwned`; `E` needs nothing. Arguments in
 /// `vary_on` must be `Serialize`, those in templates `Display`; others need nothing.
+///
+/// # Tags of the value
+///
+/// A list of what was found depends on each thing in it, and only the value tells which those are:
+///
+/// ```
+/// # use fragkeys::{Tag, tagged_cache};
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize)] struct Item { id: u64 }
+/// # #[derive(Serialize, Deserialize)] struct Page { items: Vec<Item> }
+/// #[tagged_cache(
+///     tags = ["Items"],
+///     tags_from = |page: &Page| page.items.iter().map(|item| Tag::new("Item", item.id)),
+/// )]
+/// async fn search(text: String) -> Page {
+///     // … ask the database …
+/// #   Page { items: Vec::new() }
+/// }
+/// ```
+///
+/// When item 5 changes, `invalidate!("Item:5")` invalidates the pages that it is on. (Not those that it
+/// is on from then on: a tag for all items, here `Items`, is for those.)
+///
+/// A bump during a run makes its result unreachable, as with any tag. That takes the versions of all
+/// tags to be read before the body runs; so a value is stored only if it has no tag that the last one
+/// had not, and the first of all never is, unless it has no tag of its own: the second is. Which tags
+/// the last value had stands in the store. A process that saw them asks for the value as for any
+/// other, in one round trip; the first time it takes two. Up to 1,000 tags; a value with more is not
+/// stored, and the log says so once. Concurrent misses run each for itself.
+///
+/// Not for batches. Tags at keys of others (`Tag::foreign`) cannot be among them.
 ///
 /// # Batches
 ///

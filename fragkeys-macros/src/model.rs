@@ -27,6 +27,7 @@ pub(crate) struct CachedFn {
     pub(crate) key_name: Option<LitStr>,
     pub(crate) cache_name: Option<LitStr>,
     pub(crate) cache_if: Option<Expr>,
+    pub(crate) tags_from: Option<Expr>,
     pub(crate) jitter: Option<f64>,
     pub(crate) near: Near,
     /// Does one process run for all that miss?
@@ -95,6 +96,8 @@ impl CachedFn {
         let near = options.near.and_then(|written| mistakes.keep(near(written, is_batch)));
         let lease = options.lease.and_then(|written| mistakes.keep(lease(written, is_batch)));
         let cache_if = options.cache_if.and_then(|written| mistakes.keep(cache_if(written)));
+        let tags_from =
+            options.tags_from.and_then(|written| mistakes.keep(tags_from(written, is_batch)));
         let (future, output) = output?;
         if is_batch && batch.is_none() {
             return None;
@@ -116,6 +119,7 @@ impl CachedFn {
             key_name,
             cache_name,
             cache_if,
+            tags_from,
             jitter,
             near,
             is_leased: lease.unwrap_or(!is_batch),
@@ -360,6 +364,26 @@ fn near(written: Expr, is_batch: bool) -> syn::Result<Near> {
             Err(syn::Error::new_spanned(other, message))
         }
     }
+}
+
+/// What surely gives no tags; the rest is checked by its type.
+fn tags_from(written: Expr, is_batch: bool) -> syn::Result<Expr> {
+    let written = ungrouped(written);
+    if is_batch {
+        let message = "`tags_from` is about one value, and each element of a batch has one; \
+                       a template may name the element: `tags = [\"Item:<id>\"]`";
+        return Err(syn::Error::new_spanned(written, message));
+    }
+    let problem = match &written {
+        Expr::Lit(_) => &written as &dyn quote::ToTokens,
+        Expr::Closure(closure) if closure.inputs.len() != 1 => &closure.inputs,
+        _ => return Ok(written),
+    };
+    let message = format!(
+        "`tags_from` takes a function of the value that gives its tags, as in {}",
+        example::<Options>("tags_from")
+    );
+    Err(syn::Error::new_spanned(problem, message))
 }
 
 fn lease(written: Expr, is_batch: bool) -> syn::Result<bool> {

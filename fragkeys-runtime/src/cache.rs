@@ -23,6 +23,7 @@ use crate::version::{Bumped, Version};
 
 pub(crate) mod bump;
 mod many;
+pub(crate) mod mark;
 mod report;
 
 /// A cache, installed or built by hand. Cloning it is cheap; clones are one cache.
@@ -134,7 +135,8 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// If the store fails, or [`ErrorKind::Tag`] for a tag that has no version of this cache's own.
+    /// If the store fails, or [`ErrorKind::Tag`] for a tag that has no version of this cache's own;
+    /// [`ErrorKind::Guarded`] while a [`guard`](crate::guard()) holds it.
     pub async fn tag_version(&self, tag: &Tag) -> Result<Version, Error> {
         tag.check_own()?;
         let Shared { store, settings, .. } = &*self.shared;
@@ -265,6 +267,30 @@ impl Cache {
         self.check_queue(identity)?;
         let deadline = budget.deadline();
         let answer = self.shared.store.look(identity, outliving(timeout), deadline).await;
+        self.judge_look(identity, answer, deadline, budget)
+    }
+
+    /// The entry under versions that are known already, whether or not they are the present ones.
+    pub(crate) async fn fetch(
+        &self,
+        identity: &Identity,
+        versions: &[Version],
+        budget: &mut Budget,
+    ) -> Result<Found, Error> {
+        self.check_queue(identity)?;
+        budget.check()?;
+        let deadline = budget.deadline();
+        let answer = self.shared.store.fetch(identity, versions, deadline).await;
+        self.judge_look(identity, answer, deadline, budget)
+    }
+
+    fn judge_look(
+        &self,
+        identity: &Identity,
+        answer: Result<Found, Error>,
+        deadline: Deadline,
+        budget: &mut Budget,
+    ) -> Result<Found, Error> {
         if !matches!(&answer, Ok(Found { entry: Some(_), .. })) {
             budget.spend(deadline);
         }
@@ -351,7 +377,7 @@ impl Cache {
                 }
             }
             // No fault of the store.
-            Err(error) if matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Tag) => {}
+            Err(error) if is_no_fault(error.kind()) => {}
             Err(error) => {
                 self.shared.counters.faults.add();
                 // The connection has said itself that it is away, and says when it is back.
@@ -365,6 +391,11 @@ impl Cache {
             }
         }
     }
+}
+
+/// Kinds that say nothing about the store.
+fn is_no_fault(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::TooLarge | ErrorKind::Tag | ErrorKind::Guarded)
 }
 
 impl Budget {

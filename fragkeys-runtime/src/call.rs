@@ -22,12 +22,14 @@ mod near;
 mod ordered;
 mod problem;
 mod request;
+mod tags_from;
 
 pub(crate) use answer::answer;
 pub use near::near;
 pub(crate) use problem::Unstorable;
 use problem::{Problem, warn_once};
 pub(crate) use request::{Looked, Request};
+pub use tags_from::run_with_tags_from;
 
 /// One call of an annotated function, as the macro puts it together.
 #[derive(Debug)]
@@ -183,8 +185,8 @@ fn request<T>(
     if let Some(twin) = &call.instance.twin {
         return Err((name, Problem::Twin, twin.clone()));
     }
-    let cache = match global::cache_for(call.site.cache_name) {
-        Ok(cache) => cache,
+    let (cache, view) = match global::given_for(call.site.cache_name) {
+        Ok(given) => given,
         Err(error) => return Err((name, Problem::NoCache, error.to_string())),
     };
     let codec = (reading.codec)(cache.format());
@@ -198,6 +200,7 @@ fn request<T>(
         is_leased: call.site.is_leased,
         name,
         cache,
+        view,
     })
 }
 

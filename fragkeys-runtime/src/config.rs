@@ -56,6 +56,7 @@ pub(crate) struct Settings {
     pub(crate) default_timeout: Duration,
     pub(crate) operation_timeout: Duration,
     pub(crate) tag_lifetime: Duration,
+    pub(crate) guard_timeout: Duration,
     pub(crate) max_entry_bytes: usize,
     pub(crate) max_queued_bumps: usize,
     pub(crate) flight_wait: Duration,
@@ -113,6 +114,7 @@ impl Config {
                 default_timeout: Duration::from_secs(3_600),
                 operation_timeout: Duration::from_millis(250),
                 tag_lifetime: Duration::from_secs(30 * 86_400),
+                guard_timeout: Duration::from_secs(30),
                 max_entry_bytes: 8 << 20,
                 max_queued_bumps: 10_000,
                 flight_wait: Duration::from_secs(10),
@@ -159,6 +161,18 @@ impl Config {
     /// the function that asked for it, at least an hour.
     pub fn tag_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.tag_lifetime = lifetime.min(LONGEST_TIMEOUT);
+        self
+    }
+
+    /// When a [`guard`](crate::guard()) of which nothing is heard is taken for dead. Default: 30 seconds;
+    /// at least 100 ms, at most a day.
+    ///
+    /// For so long at most, what depends on its tags is not cached after its process has died, or its
+    /// future was dropped. It must be longer than a commit can take that was under way then, and than
+    /// a process may stand still; with a clock that is put forward by more than that, a guard ends
+    /// early.
+    pub fn guard_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.guard_timeout = timeout;
         self
     }
 
@@ -310,6 +324,10 @@ impl Config {
             "default_timeout is below a millisecond: nothing would be cached"
         } else if settings.tag_lifetime < Duration::from_secs(1) {
             "tag_lifetime is below a second: tags would be gone before their entries"
+        } else if settings.guard_timeout < Duration::from_millis(100) {
+            "guard_timeout is below 100 ms: a guard could not tell in time that it lives"
+        } else if settings.guard_timeout > Duration::from_secs(86_400) {
+            "guard_timeout is above a day: for so long nothing would be cached after a crash"
         } else if settings.max_queued_bumps == 0 {
             "max_queued_bumps is zero: a failed bump would bump the whole cache"
         } else if settings.flight_wait > Duration::from_secs(3_600) {

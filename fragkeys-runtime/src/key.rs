@@ -49,6 +49,16 @@ pub(crate) struct Place {
     pub(crate) grounds: Option<Arc<Grounds>>,
 }
 
+impl Place {
+    /// The versions that it is about, so many as there are tags.
+    pub(crate) fn versions(&self, tags: usize) -> Vec<Version> {
+        let start = self.address.len().saturating_sub(tags * size_of::<u64>());
+        let versions = self.address.get(start..).unwrap_or_default();
+        let (versions, _) = versions.as_chunks();
+        versions.iter().copied().map(Version::from_le_bytes).collect()
+    }
+}
+
 /// How the keys of all entries of one function, or of one name, begin.
 pub(crate) fn key_base(prefix: &str, key_name: &str) -> String {
     format!("{prefix}:v:{key_name}")

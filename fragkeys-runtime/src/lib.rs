@@ -22,6 +22,7 @@ mod error;
 mod flight;
 mod fragmented_keys;
 mod global;
+mod guard;
 mod health;
 mod key;
 mod key_ring;
@@ -46,6 +47,7 @@ mod together;
 #[allow(missing_docs)] // public for generated code only
 mod value;
 mod version;
+mod view;
 
 #[doc(hidden)]
 pub mod private;
@@ -64,6 +66,7 @@ pub use entry::Entry;
 pub use error::{Error, ErrorKind};
 pub use fragmented_keys::FragmentedKeys;
 pub use global::{cache, cache_named, reset_for_tests, with_cache};
+pub use guard::{Guard, Guarded, guard};
 pub use health::{Breaker, Health};
 pub use key_ring::{KeyRing, RingTag};
 #[cfg(feature = "metrics")]
@@ -79,3 +82,4 @@ pub use tag::Tag;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 pub use version::{Bumped, Version};
+pub use view::{at_least, snapshot};

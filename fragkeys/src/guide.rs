@@ -13,6 +13,10 @@
 pub mod transactions {}
 
 #[doc = include_str!("../docs/faults.md")]
+#[doc = ""]
+#[doc = "## Over time"]
+#[doc = ""]
+#[doc = include_str!("../docs/soak.svg")]
 pub mod faults {}
 
 #[doc = include_str!("../docs/herds.md")]

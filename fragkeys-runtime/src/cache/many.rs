@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Budget, Cache, Condition, outliving};
+use super::{Budget, Cache, Condition, is_no_fault, outliving};
 use crate::error::{Error, ErrorKind};
 use crate::key::Identity;
 use crate::store::{Each, Found, Put, Store as _};
@@ -87,8 +87,7 @@ impl Cache {
 
     /// As [`judge`](Self::judge): one fault, for however many.
     fn judge_each<T>(&self, condition: &Condition, doing: &str, answer: &Each<T>) {
-        let is_fault =
-            |error: &&Error| !matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Tag);
+        let is_fault = |error: &&Error| !is_no_fault(error.kind());
         let fault = match answer {
             Ok(answers) => answers.iter().filter_map(|answer| answer.as_ref().err()).find(is_fault),
             Err(error) => Some(error),

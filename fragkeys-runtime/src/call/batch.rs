@@ -14,6 +14,7 @@ use crate::flight;
 use crate::global;
 use crate::outcome::Report;
 use crate::site::{Instance, Path, Site};
+use crate::view::View;
 
 mod item;
 mod ordered;
@@ -117,21 +118,23 @@ where
     let Batch { site, instance, ops, keys, calls, missing } = batch;
     let order = Order::take(&instance.name);
     let is_bypassed = order.as_ref().is_some_and(|order| matches!(order.wish(), Wish::Bypass));
-    let cache = if is_bypassed { None } else { cache_of(site, instance) };
+    let (cache, view) = if is_bypassed { None } else { cache_of(site, instance) }.unzip();
     let item = |call| Item::new(call, cache.as_ref(), &plan.ops.reading, &report);
-    let items = Items { all: calls.into_iter().map(item).collect(), cache };
+    let all = calls.into_iter().map(item).collect();
+    let items = Items { all, cache, view: view.flatten() };
     answer(Asked { keys, clone: ops.clone, missing, items, report, order }, plan, cache_if, body)
 }
 
-/// The cache that all elements are looked for in; `None` where none can be.
-fn cache_of(site: &Site, instance: &Instance) -> Option<Cache> {
+/// The cache that all elements are looked for in, and how they are to see the versions; `None`
+/// where none can be.
+fn cache_of(site: &Site, instance: &Instance) -> Option<(Cache, Option<Arc<View>>)> {
     let refuse = |problem, text: &str| warn_once(&instance.name, problem, || text.to_owned());
     if let Some(twin) = &instance.twin {
         refuse(Problem::Twin, twin);
         return None;
     }
-    let cache = global::cache_for(site.cache_name);
-    cache.inspect_err(|error| refuse(Problem::NoCache, &error.to_string())).ok()
+    let given = global::given_for(site.cache_name);
+    given.inspect_err(|error| refuse(Problem::NoCache, &error.to_string())).ok()
 }
 
 /// What a batch asks its cache, and its body.

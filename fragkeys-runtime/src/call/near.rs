@@ -40,13 +40,16 @@ impl Call {
         };
         self.complete();
         let identity = self.bytes.as_slice();
-        let kept = global::ask_cache_for(name, |cache| {
+        let kept = global::ask_cache_for(name, |cache, view| {
             let tier = cache.near()?;
             // What a transaction sees is nobody else's to have, nor the other way round.
             if commit::is_inside() {
                 return None;
             }
             let kept = tier.find(identity)?;
+            if view.is_some_and(|view| !view.admits(cache, identity, &kept)) {
+                return None;
+            }
             cache.counters().near_hits.add();
             Some(kept)
         })?;
@@ -109,6 +112,9 @@ impl Request {
     pub(super) fn find_made<T>(&self, nearby: Option<Nearby<T>>) -> Option<T> {
         let (tier, identity) = self.near_tier().filter(|_| self.cache.is_store_near())?;
         let kept = tier.find(identity).filter(|_| !commit::is_inside())?;
+        if self.view.as_ref().is_some_and(|view| !view.admits(&self.cache, identity, &kept)) {
+            return None;
+        }
         (nearby?.clone)(&kept.value)
     }
 

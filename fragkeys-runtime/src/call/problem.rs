@@ -16,6 +16,7 @@ pub(crate) enum Problem {
     Undecodable,
     Unstorable,
     NoVersion,
+    Tags,
 }
 
 /// Logs a problem of a function, the first time.

@@ -20,6 +20,7 @@ use crate::outcome::{Outcome, Report};
 use crate::shape::Shape;
 use crate::store::Found;
 use crate::value::{Nearby, Ops, Reading};
+use crate::view::View;
 
 /// What to look for, and how long to keep what is stored instead.
 pub(crate) struct Request {
@@ -34,6 +35,8 @@ pub(crate) struct Request {
     pub(crate) is_leased: bool,
     /// The function or entry, for messages.
     pub(crate) name: Arc<str>,
+    /// How it is to see the versions, if it was told.
+    pub(crate) view: Option<Arc<View>>,
 }
 
 /// A value's bytes, and the value as it is read back from them.
@@ -69,7 +72,7 @@ impl Request {
             ));
         }
         let removals = self.removals();
-        let Found { place, entry } = self.cache.look(&self.identity, self.timeout, budget).await?;
+        let Found { place, entry } = self.find(budget).await?;
         let value = match entry {
             Some(entry) => self.open(&place, reading, &entry, removals),
             None => self.find_made(reading.nearby),
@@ -114,9 +117,33 @@ impl Request {
         Cow::Owned([&place.address[..], &self.sealed_with].concat())
     }
 
-    /// Where its entry stands under the present versions.
+    /// The entry under the versions that this call is to see.
+    pub(super) async fn find(&self, budget: &mut Budget) -> Result<Found, Error> {
+        let (cache, identity) = (&self.cache, &self.identity);
+        match &self.view {
+            None => cache.look(identity, self.timeout, budget).await,
+            // Boxed, so that others do not carry the room for it around.
+            Some(view) => Box::pin(view.look(cache, identity, self.timeout, budget)).await,
+        }
+    }
+
+    /// The same call with more tags.
+    pub(super) fn of(&self, identity: Arc<Identity>) -> Self {
+        Request {
+            cache: self.cache.clone(),
+            identity,
+            sealed_with: Vec::new(),
+            timeout: self.timeout,
+            near: self.near.clone(),
+            is_leased: false,
+            name: self.name.clone(),
+            view: self.view.clone(),
+        }
+    }
+
+    /// Where its entry stands under those versions.
     pub(crate) async fn place(&self, budget: &mut Budget) -> Result<Arc<Place>, Error> {
-        Ok(self.cache.look(&self.identity, self.timeout, budget).await?.place)
+        Ok(self.find(budget).await?.place)
     }
 
     /// Who else would ask for this entry, and could use what is sealed for it.

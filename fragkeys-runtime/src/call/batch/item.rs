@@ -16,6 +16,7 @@ use crate::key::{Identity, Place};
 use crate::outcome::{Outcome, Report};
 use crate::store::{Found, Put};
 use crate::value::{Ops, Reading};
+use crate::view::View;
 
 /// How many entries one pipeline asks for or stores at most.
 const ELEMENTS: usize = 1_000;
@@ -28,6 +29,7 @@ const BYTES: usize = 16 << 20;
 pub(super) struct Items<V> {
     pub(super) all: Vec<Item<V>>,
     pub(super) cache: Option<Cache>,
+    pub(super) view: Option<Arc<View>>,
 }
 
 pub(super) struct Item<V> {
@@ -70,7 +72,10 @@ impl<V> Items<V> {
         let mut next = 0;
         while next < self.all.len() {
             let (places, identities, timeout) = self.some_to_look_for(&cache, &mut next, &is_asked);
-            let answers = cache.look_many(&identities, timeout, budget).await;
+            let mut answers = cache.look_many(&identities, timeout, budget).await;
+            if let Some(view) = &self.view {
+                answers = Box::pin(view.agree_on_many(&cache, &identities, answers, budget)).await;
+            }
             for (at, answer) in places.into_iter().zip(answers) {
                 if let Some(item) = self.all.get_mut(at) {
                     item.take(answer, reading);
@@ -318,5 +323,6 @@ fn request<T>(mut call: Call, cache: &Cache, reading: &Reading<T>) -> Option<Req
         is_leased: false,
         name,
         cache: cache.clone(),
+        view: None,
     })
 }
