@@ -88,7 +88,7 @@ pub(crate) fn key_base(prefix: &str, key_name: &str) -> String {
 
 /// What stands between prefix and name in the keys of entries, and of pointers.
 const ENTRY: &str = ":v:";
-const POINTER: &str = ":g:";
+const POINTER: &str = ":p:";
 
 /// Where a tag's version stands.
 #[cfg(feature = "redis")]

@@ -24,12 +24,18 @@ impl Version {
     /// than this (September 2001) is no clock's number: a foreign `INCR` on a
     /// tag that was not there gave it.
     pub(crate) const MIN: u64 = 1_000_000_000_000_000_000;
-    /// The largest (in the year 2255). What Redis's `INCR` can count to above that are marks.
-    pub(crate) const MAX: u64 = 8_999_999_999_999_999_999;
+    /// What Redis's `INCR` can still count to.
+    pub(crate) const MAX: u64 = i64::MAX as u64;
+    /// No versions, though clocks will give them from the year 2255 on: they stand in the place of one
+    /// and say that a guard holds the tag.
+    pub(crate) const MARKS: std::ops::Range<u64> =
+        9_000_000_000_000_000_000..9_100_000_000_000_000_000;
 
     /// A version, if the number can be one.
     pub(crate) fn new(number: u64) -> Option<Self> {
-        (Self::MIN..=Self::MAX).contains(&number).then_some(Version(number))
+        let is_version =
+            (Self::MIN..=Self::MAX).contains(&number) && !Self::MARKS.contains(&number);
+        is_version.then_some(Version(number))
     }
 
     /// Reads decimal ASCII as it stands in Redis; `None` for anything else.
@@ -74,7 +80,7 @@ impl Version {
 pub(crate) fn is_mark(text: &[u8]) -> bool {
     let number = Some(text).filter(|text| text.len() == 19 && text.iter().all(u8::is_ascii_digit));
     let number = number.and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok());
-    number.is_some_and(|number| (Version::MAX + 1..=i64::MAX as u64).contains(&number))
+    number.is_some_and(|number| Version::MARKS.contains(&number))
 }
 
 impl From<Version> for u64 {

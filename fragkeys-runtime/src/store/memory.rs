@@ -132,7 +132,7 @@ impl MemoryStore {
 
     fn next_version(newest: &mut Newest) -> Result<Version, Error> {
         let version = Version::new(now().max(newest.version + 1))
-            .ok_or_else(|| Error::new(ErrorKind::Protocol, "the clock is past the year 2255"))?;
+            .ok_or_else(|| Error::new(ErrorKind::Protocol, "the clock is past the year 2262"))?;
         newest.version = version.into();
         Ok(version)
     }

@@ -156,9 +156,9 @@ async fn what_points_to_the_last_good_value() {
     let cache = redis_cache(&server).await;
     let source = Source::open();
     call(&cache, &source, 1).await.unwrap().0.unwrap();
-    let pointers = server.keys("fragkeys:g:*");
+    let pointers = server.keys("fragkeys:p:*");
     assert_eq!(pointers.len(), 1, "{pointers:?}");
-    assert!(pointers[0].starts_with("fragkeys:g:it::grace::covered:"), "{pointers:?}");
+    assert!(pointers[0].starts_with("fragkeys:p:it::grace::covered:"), "{pointers:?}");
     let life: u64 = server.cli(&["PTTL", &pointers[0]]).trim().parse().unwrap();
     assert!((3_600_000..=3_660_000).contains(&life), "{life} ms");
     // Whoever writes something else there has it ignored (I4, I5).
@@ -169,7 +169,7 @@ async fn what_points_to_the_last_good_value() {
         assert!(call(&cache, &source, 1).await.unwrap().0.is_err());
     }
     with_cache(cache.clone(), crate::support::row(&crate::support::Source::default(), 1)).await;
-    assert_eq!(server.keys("fragkeys:g:*").len(), 1);
+    assert_eq!(server.keys("fragkeys:p:*").len(), 1);
 }
 
 /// I5: without the store there is no last good value, and the function's own answer it is.

@@ -1,7 +1,7 @@
 //! Guarded tags: marked before a change, and given a version after it.
 //!
-//! A guarded tag holds a *mark* in the place of its version: a number above all versions, so that
-//! an `INCR` still finds a number and leaves a mark. Nothing is read or stored under a mark. Who
+//! A guarded tag holds a *mark* in the place of its version: a number that no version is, with so many
+//! marks above it that an `INCR` leaves another one. Nothing is read or stored under a mark. Who
 //! guards the tag stands in a hash beside it: each guard with the time until which it is believed
 //! to live, and the last version, above which the next one is. A mark whose guards are all past
 //! their time is replaced by a fresh version at its first read.
@@ -30,7 +30,7 @@ use crate::version::is_mark;
 const PRELUDE_OF_GUARDS: &str = r"
 local MOST, CROWD, LAST = 1000, 'crowd', 'v'
 local millis = time[1] * 1000 + math.floor(time[2] / 1000)
-local mark = '90' .. string.sub(now, 3)
+local mark = '900' .. string.sub(now, 4)
 local lifetime = ARGV[1]
 local function is_guarded(guards)
     local all, is_one_left = redis.pcall('HGETALL', guards), false
@@ -62,9 +62,9 @@ local function give_next(key, guards)
     local version, last = now, last_version(key, guards)
     if last and last >= now then
         redis.call('SET', key, last)
-        redis.call('INCR', key)
+        redis.pcall('INCR', key)
         local next = redis.call('GET', key)
-        if is_version(next) then version = next end
+        if next ~= last and is_version(next) then version = next end
     end
     redis.call('SET', key, version, 'PX', lifetime)
     return version

@@ -16,13 +16,13 @@ pub(super) const PRELUDE: &str = r"
 local time = redis.call('TIME')
 local now = string.format('%s%06d%s', time[1], time[2], ARGV[2])
 if #now < 19 then now = '1' .. string.rep('0', 18 - #now) .. now end
-local function is_version(text)
-    return type(text) == 'string' and #text == 19 and not string.find(text, '%D')
-        and text >= '1000000000000000000' and text <= '8999999999999999999'
-end
 local function is_mark(text)
     return type(text) == 'string' and #text == 19 and not string.find(text, '%D')
-        and text >= '9000000000000000000' and text <= '9223372036854775807'
+        and text >= '9000000000000000000' and text < '9100000000000000000'
+end
+local function is_version(text)
+    return type(text) == 'string' and #text == 19 and not string.find(text, '%D')
+        and text >= '1000000000000000000' and text <= '9223372036854775807' and not is_mark(text)
 end
 local function version_at(key)
     local text = redis.pcall('GET', key)
@@ -44,9 +44,9 @@ for i, key in ipairs(KEYS) do
     elseif before and before >= now and is_version(before) then
         local version = now
         redis.call('SET', key, before)
-        redis.call('INCR', key)
+        redis.pcall('INCR', key)
         local next = redis.call('GET', key)
-        if is_version(next) then version = next end
+        if next ~= before and is_version(next) then version = next end
         redis.call('SET', key, version, 'PX', lifetime)
         told[#told + 1] = i
         told[#told + 1] = version
@@ -136,9 +136,9 @@ for i, key in ipairs(KEYS) do
         local version = now
         if known >= now then
             redis.call('SET', key, known)
-            redis.call('INCR', key)
+            redis.pcall('INCR', key)
             local next = redis.call('GET', key)
-            if is_version(next) then version = next end
+            if next ~= known and is_version(next) then version = next end
         end
         redis.call('SET', key, version, 'PX', ARGV[1])
         told[#told + 1] = i
