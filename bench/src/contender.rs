@@ -149,7 +149,7 @@ impl<F: AsyncHit> Racer for Contender<F> {
 }
 
 /// What a busy machine may take before a contender that can be told gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection as the driver makes it, but for `TCP_NODELAY` and its patience.
 pub async fn connect(url: &str, nodelay: bool) -> MultiplexedConnection {

@@ -4,6 +4,7 @@
 pub mod allocation;
 pub mod bump;
 pub mod contender;
+pub mod herd;
 pub mod machine;
 pub mod plot;
 pub mod race;

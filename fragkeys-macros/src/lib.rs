@@ -27,15 +27,25 @@ mod template;
 ///
 /// | option | value | default |
 /// |---|---|---|
-/// | `timeout` | seconds, or any `Duration` expression | the cache's, 1 hour |
+/// | `timeout` | seconds, any `Duration` expression, or `\|value\| …` that gives one | the cache's, 1 hour |
+/// | `timeout_none` | the same for `None`, without the closure | `timeout` |
 /// | `tags` | list of templates, or of expressions that are `Into<Tag>` | none |
 /// | `vary_on` | list of arguments, or of paths into them (`user.id`, `self.tenant`, `self.0`) | all arguments; a method with a receiver must say |
 /// | `version` | string or integer; a new one is a new generation | none |
 /// | `key_name` | string | path of the function |
 /// | `cache_name` | string: which installed cache | `"default"` |
 /// | `cache_if` | `\|value\| bool` on the value (of a `Result`, the `Ok` value) | cache all |
+/// | `tags_from` | `\|value\| tags` that only the value can tell; see below | none |
+/// | `cache_err` | `\|error\| Option<Duration>`: for how long an `Err` is cached | no `Err` is |
 /// | `jitter` | 0.0–1.0, the share of the timeout that is taken off at random | 0 |
+/// | `stale_while_revalidate` | seconds past the timeout in which an expired value, never an invalidated one, is given while one runs | 0 |
+/// | `stale_if_error` | seconds past the timeout in which the last good value stands in for an `Err`, even if it was invalidated | 0 |
+/// | `soft_timeout` | after so long the last good value is given, as `stale_if_error` says, and the run goes on | none |
+/// | `hard_timeout` | after so long the run is dropped, which is an `Err`: the error must be `From<TimedOut>` | none |
+/// | `refresh_ahead` | the last share of the timeout, in which a run may begin, as in `0.1`; or `xfetch` | none |
+/// | `background` | `false` has a caller wait for each run; `true` makes borrowed arguments an error | by the arguments |
 /// | `near` | `false` keeps the function out of the near tier; `true` makes it an error if its type cannot be kept there | kept where its type can |
+/// | `lease` | `false` lets each process run that misses, instead of one for all; see the guide `herds` | `true`; batches take none |
 /// | `codec` | a codec type | the cache's |
 /// | `batch` | nothing, a name for an element, or `id in ids`: see below | one entry a call |
 ///
@@ -50,8 +60,40 @@ mod template;
 /// keep entries when a function moves, and never twice in one program.
 ///
 /// What is cached: of `Result<T, E>` the `Ok` value, of anything else all of it, `None`
-/// included. The value must be `Serialize + DeserializeOwned`; `E` needs nothing. Arguments in
+/// included. The value must be `Serialize + DeserializeOwned`; `E` needs nothing, but the same
+/// where `cache_err` chooses errors to be cached. Arguments in
 /// `vary_on` must be `Serialize`, those in templates `Display`; others need nothing.
+///
+/// # Tags of the value
+///
+/// A list of what was found depends on each thing in it, and only the value tells which those are:
+///
+/// ```
+/// # use fragkeys::{Tag, tagged_cache};
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize)] struct Item { id: u64 }
+/// # #[derive(Serialize, Deserialize)] struct Page { items: Vec<Item> }
+/// #[tagged_cache(
+///     tags = ["Items"],
+///     tags_from = |page: &Page| page.items.iter().map(|item| Tag::new("Item", item.id)),
+/// )]
+/// async fn search(text: String) -> Page {
+///     // … ask the database …
+/// #   Page { items: Vec::new() }
+/// }
+/// ```
+///
+/// When item 5 changes, `invalidate!("Item:5")` invalidates the pages that it is on. (Not those that it
+/// is on from then on: a tag for all items, here `Items`, is for those.)
+///
+/// A bump during a run makes its result unreachable, as with any tag. That takes the versions of all
+/// tags to be read before the body runs; so a value is stored only if it has no tag that the last one
+/// had not, and the first of all never is, unless it has no tag of its own: the second is. Which tags
+/// the last value had stands in the store. A process that saw them asks for the value as for any
+/// other, in one round trip; the first time it takes two. Up to 1,000 tags; a value with more is not
+/// stored, and the log says so once. Concurrent misses run each for itself.
+///
+/// Not for batches. Tags at keys of others (`Tag::foreign`) cannot be among them.
 ///
 /// # Batches
 ///
@@ -90,8 +132,20 @@ mod template;
 ///   keeps no other from the cache. The store adds one `operation_timeout` to the whole batch.
 /// - 1,000 elements, or fewer that have 10,000 tags or hold 16 MiB together, go in one pipeline.
 /// - Elements of a batch and calls of other functions never share entries.
+/// - Where calls of this process are running for all that a batch misses, it waits for them and does
+///   not run. One that also misses something else runs at once, for all that it misses: a body runs
+///   once, so it could not make up for another's that fails. Batches take no leases.
 /// - `observe` tells `Hit` if all elements were hits, else the worst that befell one: `Bypass`,
-///   `NotStored`, `Miss`. `Stats` counts elements.
+///   `NotStored`, `Miss`, `Shared`. `Stats` counts elements.
+///
+/// # Runs that nobody waits for
+///
+/// With `stale_while_revalidate`, `refresh_ahead` or `soft_timeout` a run can go on without its
+/// caller if all arguments are owned as they are spelled: no reference, no lifetime but `'static`,
+/// no `impl Trait`, no type parameter that is not bound to `'static`, and `self: Arc<Self>`
+/// instead of `&self`. The body and the value must be `Send` then, and the value `Sync`. With
+/// other arguments, and with `background = false`, one caller runs and waits, and the others are
+/// given the old value. All of it, told apart: the guide `grace`.
 ///
 /// # Where it goes
 ///

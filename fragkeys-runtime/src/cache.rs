@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
+
 use crate::codec::Format;
 use crate::condition::{Condition, LastError};
 use crate::config::{SHORTEST_TIMEOUT, Settings};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
+use crate::grace::{Background, Failures};
 use crate::key::{Identity, Place};
 use crate::lease::Claim;
 use crate::log::{notice, warning};
@@ -23,6 +26,7 @@ use crate::version::{Bumped, Version};
 
 pub(crate) mod bump;
 mod many;
+pub(crate) mod mark;
 mod report;
 
 /// A cache, installed or built by hand. Cloning it is cheap; clones are one cache.
@@ -38,6 +42,8 @@ struct Shared {
     queue: Arc<BumpQueue>,
     near: Option<NearTier>,
     flights: Arc<Flights>,
+    background: Arc<Background>,
+    failures: Failures,
     counters: Counters,
     reads: Condition,
     writes: Condition,
@@ -75,6 +81,8 @@ impl Cache {
         const FLIGHT_SHARDS: usize = 32;
         let near = settings.near.map(|near| NearTier::new(near.max_bytes));
         let flights = Arc::new(Flights::new(FLIGHT_SHARDS, settings.max_flight_waiters));
+        let background = Background::new(settings.max_refreshes, settings.max_queued_refreshes);
+        let failures = Failures::new(settings.retry_after);
         Cache {
             shared: Arc::new(Shared {
                 name,
@@ -83,6 +91,8 @@ impl Cache {
                 queue,
                 near,
                 flights,
+                background: Arc::new(background),
+                failures,
                 counters: Counters::default(),
                 reads: Condition::default(),
                 writes: Condition::default(),
@@ -134,7 +144,8 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// If the store fails, or [`ErrorKind::Tag`] for a tag that has no version of this cache's own.
+    /// If the store fails, or [`ErrorKind::Tag`] for a tag that has no version of this cache's own;
+    /// [`ErrorKind::Guarded`] while a [`guard`](crate::guard()) holds it.
     pub async fn tag_version(&self, tag: &Tag) -> Result<Version, Error> {
         tag.check_own()?;
         let Shared { store, settings, .. } = &*self.shared;
@@ -207,6 +218,16 @@ impl Cache {
         &self.shared.flights
     }
 
+    /// The runs that nobody waits for.
+    pub(crate) fn background(&self) -> &Arc<Background> {
+        &self.shared.background
+    }
+
+    /// What fails, of functions that ask for grace.
+    pub(crate) fn failures(&self) -> &Failures {
+        &self.shared.failures
+    }
+
     pub(crate) fn flight_wait(&self) -> Duration {
         self.shared.settings.flight_wait
     }
@@ -265,6 +286,30 @@ impl Cache {
         self.check_queue(identity)?;
         let deadline = budget.deadline();
         let answer = self.shared.store.look(identity, outliving(timeout), deadline).await;
+        self.judge_look(identity, answer, deadline, budget)
+    }
+
+    /// The entry under versions that are known already, whether or not they are the present ones.
+    pub(crate) async fn fetch(
+        &self,
+        identity: &Identity,
+        versions: &[Version],
+        budget: &mut Budget,
+    ) -> Result<Found, Error> {
+        self.check_queue(identity)?;
+        budget.check()?;
+        let deadline = budget.deadline();
+        let answer = self.shared.store.fetch(identity, versions, deadline).await;
+        self.judge_look(identity, answer, deadline, budget)
+    }
+
+    fn judge_look(
+        &self,
+        identity: &Identity,
+        answer: Result<Found, Error>,
+        deadline: Deadline,
+        budget: &mut Budget,
+    ) -> Result<Found, Error> {
         if !matches!(&answer, Ok(Found { entry: Some(_), .. })) {
             budget.spend(deadline);
         }
@@ -299,6 +344,20 @@ impl Cache {
         if answer.is_ok() {
             self.shared.counters.stored.add();
         }
+        answer
+    }
+
+    /// What stands at a key, whatever the versions of tags are.
+    pub(crate) async fn bytes_at(
+        &self,
+        key: &str,
+        budget: &mut Budget,
+    ) -> Result<Option<Bytes>, Error> {
+        budget.check()?;
+        let deadline = budget.deadline();
+        let answer = self.shared.store.bytes_at(key, deadline).await;
+        budget.spend(deadline);
+        self.judge(&self.shared.reads, "reading", &answer);
         answer
     }
 
@@ -351,7 +410,7 @@ impl Cache {
                 }
             }
             // No fault of the store.
-            Err(error) if matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Tag) => {}
+            Err(error) if is_no_fault(error.kind()) => {}
             Err(error) => {
                 self.shared.counters.faults.add();
                 // The connection has said itself that it is away, and says when it is back.
@@ -365,6 +424,11 @@ impl Cache {
             }
         }
     }
+}
+
+/// Kinds that say nothing about the store.
+fn is_no_fault(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::TooLarge | ErrorKind::Tag | ErrorKind::Guarded)
 }
 
 impl Budget {

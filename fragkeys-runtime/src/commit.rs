@@ -11,11 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
+use tokio::runtime::Handle;
 
 use crate::cache::Cache;
 use crate::cache::bump::{Bump, send_all};
+use crate::cache::mark::Marks;
 use crate::error::Error;
 use crate::tag::Tag;
+use crate::together::together;
 use crate::version::Bumped;
 
 mod held;
@@ -66,7 +69,7 @@ pub fn on_commit<F, T, E>(future: F) -> OnCommit<F, T>
 where
     F: Future<Output = Result<T, E>>,
 {
-    OnCommit { future, stage: Stage::Unpolled }
+    OnCommit { future, stage: Stage::Unpolled, is_write_ahead: false }
 }
 
 /// Runs a commit whose bumps are sent whatever becomes of the scope around it.
@@ -146,6 +149,8 @@ pub struct CommitScope {
     held: Arc<Mutex<Held>>,
     /// The one that it joined.
     around: Option<Arc<CommitScope>>,
+    /// Are tags marked when their bumps are held?
+    is_write_ahead: bool,
 }
 
 impl CommitScope {
@@ -175,6 +180,30 @@ impl CommitScope {
         }
         overflows.iter().for_each(|overflow| overflow.log("a commit"));
         is_held
+    }
+
+    /// Marks the tags of bumps that are held, if that is asked for.
+    pub(crate) async fn mark(&self, caches: &[Cache], tags: &[Tag]) {
+        if let Some(marks) = self.marks(caches) {
+            // What fails is in the log; it is bumped all the same.
+            together(marks.iter().map(|marks| marks.add(tags))).await;
+        }
+    }
+
+    /// The marks that end with the outermost scope, which decides.
+    fn marks(&self, caches: &[Cache]) -> Option<Vec<Arc<Marks>>> {
+        let open = || self.with_those_around().filter(|scope| !scope.lock().has_ended);
+        let outermost = open().last().filter(|_| open().any(|scope| scope.is_write_ahead))?;
+        let mut held = outermost.lock();
+        Some(caches.iter().map(|cache| held.marks_of(cache)).collect())
+    }
+
+    /// Takes over the marks of a guard that has ended inside.
+    pub(crate) fn adopt(&self, marks: Vec<Arc<Marks>>) {
+        let outermost = self.with_those_around().filter(|scope| !scope.lock().has_ended).last();
+        if let Some(outermost) = outermost {
+            outermost.lock().marks.extend(marks);
+        }
     }
 
     /// This scope, and those that it is inside of.
@@ -222,14 +251,34 @@ pub(crate) fn holds_any(cache: &Cache, tags: &[Tag]) -> bool {
 struct Owned(CommitScope);
 
 impl Owned {
-    fn new() -> Self {
-        Owned(CommitScope { held: Arc::default(), around: open_scope().map(Arc::new) })
+    fn new(is_write_ahead: bool) -> Self {
+        let around = open_scope().map(Arc::new);
+        Owned(CommitScope { held: Arc::default(), around, is_write_ahead })
     }
 
     /// Ends the scope. What is due, unless a scope around it has that, too, and decides.
     fn end(&self, is_ok: bool) -> Vec<Bump> {
-        let due = self.0.lock().end(is_ok);
-        if self.is_joined() { Vec::new() } else { due.bumps() }
+        let (due, marks) = {
+            let mut held = self.0.lock();
+            (held.end(is_ok), std::mem::take(&mut held.marks))
+        };
+        let mut bumps = if self.is_joined() { Vec::new() } else { due.bumps() };
+        if is_ok {
+            marks.iter().for_each(|marks| marks.end_with(&mut bumps));
+        }
+        // Else they end by themselves, when a commit that may be under way is over.
+        bumps
+    }
+
+    /// Nothing was committed: what is marked need not wait for that to be believed.
+    fn give_up(&self) {
+        let marks = self.0.lock().take_marks_of_nothing();
+        let bumps: Vec<Bump> = marks.iter().flat_map(|marks| marks.end()).collect();
+        if let Ok(runtime) = Handle::try_current()
+            && !bumps.is_empty()
+        {
+            runtime.spawn(send_all(bumps));
+        }
     }
 
     fn is_joined(&self) -> bool {
@@ -251,6 +300,7 @@ pin_project! {
         #[pin]
         future: F,
         stage: Stage<T>,
+        is_write_ahead: bool,
     }
 }
 
@@ -275,6 +325,22 @@ impl<F, T, E> OnCommit<F, T>
 where
     F: Future<Output = Result<T, E>>,
 {
+    /// Marks each tag when its bump is held, as [`guard`](crate::guard()) does: so that a process
+    /// which dies between commit and bump leaves nothing from before the change to be found.
+    ///
+    /// Each bump inside costs a round trip then, and what depends on its tag runs in all processes
+    /// until the scope has ended: so bump shortly before the commit. After an `Err` without a commit
+    /// that has begun ([`committing`]) the tags are bumped as well, at once, since that is how a mark
+    /// ends. If the future is dropped, the marks end after
+    /// [`Config::guard_timeout`](crate::Config::guard_timeout). A tag that cannot be marked is bumped
+    /// all the same, and the log says so.
+    ///
+    /// Inside of another scope, the marks last until that has ended.
+    pub fn write_ahead(mut self) -> Self {
+        self.is_write_ahead = true;
+        self
+    }
+
     /// Tells what became of the bumps, too.
     ///
     /// # Errors
@@ -292,12 +358,15 @@ where
         let mut this = self.project();
         loop {
             match this.stage {
-                Stage::Unpolled => *this.stage = Stage::Running(Owned::new()),
+                Stage::Unpolled => {
+                    *this.stage = Stage::Running(Owned::new(*this.is_write_ahead));
+                }
                 Stage::Running(owned) => {
                     let poll = || this.future.as_mut().poll(context);
                     let value = match ready!(SCOPE.sync_scope(owned.0.clone(), poll)) {
                         Ok(value) => value,
                         Err(error) => {
+                            owned.give_up();
                             *this.stage = Stage::Done;
                             return Poll::Ready(Err(error));
                         }

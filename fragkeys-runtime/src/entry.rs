@@ -9,11 +9,12 @@ use serde::de::DeserializeOwned;
 
 use crate::around::Order;
 use crate::cache::Cache;
-use crate::call::{Looked, Request, answer, identify};
+use crate::call::{Keep, Looked, Request, answer, identify};
 use crate::codec::OfCache;
 use crate::config::LONGEST_TIMEOUT;
 use crate::encode::append_text;
 use crate::error::{Error, ErrorKind};
+use crate::global;
 use crate::key::{Identity, Place};
 use crate::outcome::Report;
 use crate::tag::Tag;
@@ -45,8 +46,19 @@ pub struct Entry {
     group: Option<String>,
     tags: Vec<Tag>,
     timeout: Option<Duration>,
-    /// Where the last `get` looked: a `set` that follows writes there (I1).
-    looked_at: Mutex<Option<Arc<Place>>>,
+    /// What the last `get` saw: a `set` that follows writes there (I1).
+    looked_at: Mutex<Sight>,
+}
+
+/// What a `get` saw.
+#[derive(Debug, Default)]
+enum Sight {
+    /// There was none.
+    #[default]
+    None,
+    Place(Arc<Place>),
+    /// A guard held a tag: what is worked out from then on is nobody else's to have.
+    Guarded,
 }
 
 impl Entry {
@@ -95,19 +107,25 @@ impl Entry {
     /// # Errors
     ///
     /// If the store fails. An entry that cannot be read as a `T` is no error but `None`, and so
-    /// is one that depends on a tag whose bump waits for a commit.
+    /// is one that depends on a tag whose bump waits for a commit, or is held by a
+    /// [`guard`](crate::guard()), or that is older than [`at_least`](crate::at_least) asks for.
     pub async fn get<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
         let reading = Reading::<T>::of_cache();
         let request = self.request(&reading);
         let mut budget = self.cache.budget();
-        let Looked { value, place } = match request.look(&reading, &mut budget).await {
+        let looked = match request.look(&reading, &mut budget).await {
             // The versions all the same: a `set` after the scope is not newer than this.
-            Err(error) if error.kind() == ErrorKind::Held => {
-                Looked { value: None, place: self.place(&mut budget).await? }
+            Err(error) if matches!(error.kind(), ErrorKind::Held | ErrorKind::Behind) => {
+                self.place(&mut budget).await.map(|place| Looked { value: None, place })
             }
-            looked => looked?,
+            looked => looked,
         };
-        *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+        let (value, sight) = match looked {
+            Ok(Looked { value, place }) => (value, Sight::Place(place)),
+            Err(error) if error.kind() == ErrorKind::Guarded => (None, Sight::Guarded),
+            Err(error) => return Err(error),
+        };
+        *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = sight;
         let counters = self.cache.counters();
         if value.is_some() {
             counters.hits.add()
@@ -128,7 +146,8 @@ impl Entry {
     /// first to `set` takes the versions of the last to `get`. Make another; it is cheap.
     ///
     /// With a timeout below a millisecond nothing is stored, nor inside of
-    /// [`on_commit`](crate::on_commit): what a transaction sees is nobody else's to read.
+    /// [`on_commit`](crate::on_commit): what a transaction sees is nobody else's to read. The same
+    /// while a [`guard`](crate::guard()) holds one of the tags, or did when the `get` looked.
     ///
     /// # Errors
     ///
@@ -141,10 +160,15 @@ impl Entry {
         if !request.may_store() {
             return Ok(());
         }
-        let looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let place = match looked_at {
-            Some(place) => place,
-            None => self.place(&mut budget).await?,
+        let sight =
+            std::mem::take(&mut *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner));
+        let place = match sight {
+            Sight::Place(place) => place,
+            Sight::Guarded => return Ok(()),
+            Sight::None => match self.place(&mut budget).await {
+                Err(error) if error.kind() == ErrorKind::Guarded => return Ok(()),
+                place => place?,
+            },
         };
         let encoded = request.encode(&ops, value)?;
         let sealed = request.seal(&place, None, encoded)?;
@@ -161,8 +185,12 @@ impl Entry {
     /// If the store fails.
     pub async fn delete(&self) -> Result<bool, Error> {
         let mut budget = self.cache.budget();
-        let place = self.place(&mut budget).await?;
-        self.cache.remove(&place, &mut budget).await
+        match self.place(&mut budget).await {
+            Ok(place) => self.cache.remove(&place, &mut budget).await,
+            // Nothing can be there.
+            Err(error) if error.kind() == ErrorKind::Guarded => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The value, or what the closure gives, which is then stored. A failing store costs
@@ -212,7 +240,7 @@ impl Entry {
             plan.ops.reading.shape(),
             &report,
         );
-        answer(request, plan, report, order, |_| true, async move { make().await }).await
+        answer(request, plan, report, order, |_| Keep::Usual, async move { make().await }).await
     }
 
     async fn place(&self, budget: &mut crate::cache::Budget) -> Result<Arc<Place>, Error> {
@@ -227,8 +255,10 @@ impl Entry {
             sealed_with: reading.shape().fingerprint.to_le_bytes().to_vec(),
             timeout: self.timeout_or_default(),
             near: None,
+            grace: None,
             is_leased: true,
             name: self.name.clone(),
+            view: global::view(),
         }
     }
 

@@ -43,6 +43,12 @@ pub enum ErrorKind {
     TooLarge,
     /// A bump of one of the tags waits for the commit: see [`on_commit`](crate::on_commit).
     Held,
+    /// A guard holds one of the tags: see [`guard`](crate::guard()).
+    Guarded,
+    /// The store has older versions than [`at_least`](crate::at_least) asks for.
+    Behind,
+    /// A text is not what a [`Bumped`](crate::Bumped) prints.
+    Token,
     /// There is no Tokio runtime to reach Redis with.
     Runtime,
 }

@@ -6,14 +6,15 @@
 //! `flight_wait`, whatever it is that does not end.
 
 use std::hash::{Hash, Hasher};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 pub(crate) use self::alarm::Alarm;
-use self::state::Waiter;
-pub(crate) use self::state::{Flight, Flights, Role, Runner, Ticket, Turn};
+pub(crate) use self::state::{Flight, Flights, Role, Runner, Ticket, Turn, Waiter};
 use crate::key::Place;
 
 mod alarm;
@@ -25,8 +26,8 @@ mod sync {
     pub(super) use std::sync::{Mutex, MutexGuard};
 }
 
-/// The encoded value.
-pub(crate) type Answer = Bytes;
+/// The encoded value; or of an element of a batch, that there is none.
+pub(crate) type Answer = Option<Bytes>;
 
 /// Which calls share a run: those whose entry would be sealed for the same.
 #[derive(Clone)]
@@ -54,13 +55,13 @@ tokio::task_local! {
     static LED: Led;
 }
 
-/// A flight that this task runs for, and those around it. Who joins one of them from inside
+/// Flights that this task runs for, and those around them. Who joins one of them from inside
 /// would wait for itself.
 #[derive(Clone)]
 struct Led(Arc<Link>);
 
 struct Link {
-    flight: Arc<Flight>,
+    flights: Vec<Arc<Flight>>,
     around: Option<Led>,
 }
 
@@ -68,15 +69,29 @@ struct Link {
 pub(crate) fn is_led_here(flight: &Arc<Flight>) -> bool {
     LED.try_with(|led| {
         let mut links = std::iter::successors(Some(led), |led| led.0.around.as_ref());
-        links.any(|led| Arc::ptr_eq(&led.0.flight, flight))
+        links.any(|led| led.0.flights.iter().any(|led| Arc::ptr_eq(led, flight)))
     })
     .unwrap_or(false)
 }
 
-/// Runs a body for a flight.
-pub(crate) async fn lead<B: Future>(flight: &Arc<Flight>, body: B) -> B::Output {
+/// Runs a body for flights: those of a batch, or one.
+pub(crate) async fn lead<B: Future>(flights: Vec<Arc<Flight>>, body: B) -> B::Output {
     let around = LED.try_with(Led::clone).ok();
-    LED.scope(Led(Arc::new(Link { flight: flight.clone(), around })), body).await
+    LED.scope(Led(Arc::new(Link { flights, around })), body).await
+}
+
+/// The output of a future, if it is there before the alarm rings.
+pub(crate) async fn in_time<F: Future>(
+    mut future: Pin<&mut F>,
+    alarm: Option<&Alarm>,
+) -> Option<F::Output> {
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        alarm.map_or(Poll::Pending, |alarm| alarm.poll(context).map(|()| None))
+    })
+    .await
 }
 
 /// Waits for an answer or for the turn to run, and no longer than so long. `None` if it is not
@@ -84,7 +99,7 @@ pub(crate) async fn lead<B: Future>(flight: &Arc<Flight>, body: B) -> B::Output 
 pub(crate) async fn wait(mut waiter: Waiter, longest: Duration) -> Option<Turn> {
     let Some(alarm) = Alarm::after(longest) else { return waiter.take_turn() };
     let turn = std::future::poll_fn(|context| {
-        if let turn @ std::task::Poll::Ready(_) = waiter.poll(context) {
+        if let turn @ Poll::Ready(_) = waiter.poll(context) {
             return turn.map(Some);
         }
         alarm.poll(context).map(|()| None)
@@ -93,4 +108,37 @@ pub(crate) async fn wait(mut waiter: Waiter, longest: Duration) -> Option<Turn> 
         Some(turn) => Some(turn),
         None => waiter.take_turn(),
     }
+}
+
+/// Waits for several flights, until all have an answer, it is this one's turn in one of them, or it
+/// has waited for so long. Each with its number. Who may run in one waits for no other: that may be
+/// waiting for this one.
+pub(crate) async fn wait_for_all(
+    mut waiting: Vec<(usize, Waiter)>,
+    longest: Duration,
+) -> Vec<(usize, Turn)> {
+    let alarm = Alarm::after(longest);
+    let mut turns = Vec::with_capacity(waiting.len());
+    let is_late = std::future::poll_fn(|context| {
+        let mut is_let_in = false;
+        waiting.retain_mut(|(number, waiter)| match waiter.poll(context) {
+            Poll::Ready(turn) => {
+                is_let_in |= matches!(turn, Turn::Run(_));
+                turns.push((*number, turn));
+                false
+            }
+            Poll::Pending => true,
+        });
+        match &alarm {
+            _ if is_let_in || waiting.is_empty() => Poll::Ready(false),
+            Some(alarm) => alarm.poll(context).map(|()| true),
+            None => Poll::Ready(true),
+        }
+    })
+    .await;
+    if is_late {
+        let late = |(number, waiter): &mut (usize, Waiter)| Some((*number, waiter.take_turn()?));
+        turns.extend(waiting.iter_mut().filter_map(late));
+    }
+    turns
 }

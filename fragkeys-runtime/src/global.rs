@@ -13,6 +13,7 @@ use crate::log::warning;
 use crate::queue::BumpQueue;
 use crate::store::AnyStore;
 use crate::store::memory::MemoryStore;
+use crate::view::View;
 
 /// The name of the cache that is used where no other is named.
 pub(crate) const DEFAULT: &str = "default";
@@ -30,8 +31,15 @@ fn new_embedded() -> Cache {
     Cache::new("embedded".to_owned(), settings, store, queue)
 }
 
+/// What the code that is running was given by those around it: in one place, as each call asks.
+#[derive(Clone, Default)]
+struct Given {
+    cache: Option<Cache>,
+    view: Option<Arc<View>>,
+}
+
 tokio::task_local! {
-    static SCOPED: Cache;
+    static GIVEN: Given;
 }
 
 /// Runs a future whose cached functions, bumps and [`cache()`] use this cache, whatever is
@@ -49,14 +57,24 @@ tokio::task_local! {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub async fn with_cache<F: Future>(cache: Cache, future: F) -> F::Output {
-    SCOPED.scope(cache, future).await
+    GIVEN.scope(Given { cache: Some(cache), view: view() }, future).await
+}
+
+/// Runs a future that sees the versions in this way.
+pub(crate) async fn with_view<F: Future>(view: View, future: F) -> F::Output {
+    GIVEN.scope(Given { cache: scope(), view: Some(Arc::new(view)) }, future).await
+}
+
+/// How the code that is running sees the versions, if it was told.
+pub(crate) fn view() -> Option<Arc<View>> {
+    GIVEN.try_with(|given| given.view.clone()).ok().flatten()
 }
 
 /// The cache that functions use here: [`with_cache`]'s, else the installed one, else the
 /// embedded store, which logs once that nothing was installed.
 #[must_use]
 pub fn cache() -> Cache {
-    scoped().or_else(installed).unwrap_or_else(embedded)
+    scope().or_else(installed).unwrap_or_else(embedded)
 }
 
 /// The cache that was installed under a name.
@@ -81,7 +99,7 @@ pub fn cache_named(name: &str) -> Result<Cache, Error> {
 /// All caches that functions use here: [`with_cache`]'s, else all that are installed, else the
 /// embedded store. A bump goes to each, as functions of any may depend on the tag.
 pub(crate) fn caches() -> Vec<Cache> {
-    if let Some(scoped) = scoped() {
+    if let Some(scoped) = scope() {
         return vec![scoped];
     }
     let mut caches: Vec<Cache> = installed().into_iter().collect();
@@ -92,23 +110,34 @@ pub(crate) fn caches() -> Vec<Cache> {
     caches
 }
 
-/// The cache of a function that names one. `cache()` covers the default.
-pub(crate) fn cache_for(name: &str) -> Result<Cache, Error> {
-    if name == DEFAULT {
-        return Ok(cache());
-    }
-    scoped().map_or_else(|| cache_named(name), Ok)
+/// The cache of a function that names one, and how it is to see the versions. `cache()` covers
+/// the default.
+pub(crate) fn given_for(name: &str) -> Result<(Cache, Option<Arc<View>>), Error> {
+    let Given { cache, view } = GIVEN.try_with(Given::clone).unwrap_or_default();
+    let cache = match cache {
+        Some(cache) => cache,
+        None if name == DEFAULT => installed().unwrap_or_else(embedded),
+        None => cache_named(name)?,
+    };
+    Ok((cache, view))
 }
 
 /// Asks that same cache something without counting who has it, which costs the near tier as much
 /// as all of its tags. `None` if there is no such cache, or nothing was installed yet.
 #[inline]
-pub(crate) fn ask_cache_for<T>(name: &str, ask: impl Fn(&Cache) -> Option<T>) -> Option<T> {
-    match SCOPED.try_with(&ask) {
-        Ok(answer) => answer,
-        Err(_) if name == DEFAULT => ask(INSTALLED.load().as_deref()?),
-        Err(_) => ask(&cache_named(name).ok()?),
-    }
+pub(crate) fn ask_cache_for<T>(
+    name: &str,
+    ask: impl Fn(&Cache, Option<&View>) -> Option<T>,
+) -> Option<T> {
+    let ask_installed = |view: Option<&View>| match name == DEFAULT {
+        true => ask(INSTALLED.load().as_deref()?, view),
+        false => ask(&cache_named(name).ok()?, view),
+    };
+    let asked = GIVEN.try_with(|given| match &given.cache {
+        Some(cache) => ask(cache, given.view.as_deref()),
+        None => ask_installed(given.view.as_deref()),
+    });
+    asked.unwrap_or_else(|_| ask_installed(None))
 }
 
 pub(crate) fn install(name: String, cache: Cache) -> Result<Cache, Error> {
@@ -145,8 +174,9 @@ fn installed() -> Option<Cache> {
     INSTALLED.load().as_deref().cloned()
 }
 
-fn scoped() -> Option<Cache> {
-    SCOPED.try_with(Cache::clone).ok()
+/// The cache that [`with_cache`] has set here.
+pub(crate) fn scope() -> Option<Cache> {
+    GIVEN.try_with(|given| given.cache.clone()).ok().flatten()
 }
 
 fn embedded() -> Cache {

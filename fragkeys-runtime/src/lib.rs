@@ -11,6 +11,7 @@ mod batch;
 mod cache;
 #[allow(missing_docs)] // public for generated code only
 mod call;
+mod clock;
 mod codec;
 mod commit;
 mod condition;
@@ -22,6 +23,9 @@ mod error;
 mod flight;
 mod fragmented_keys;
 mod global;
+#[allow(missing_docs)] // public for generated code only
+mod grace;
+mod guard;
 mod health;
 mod key;
 mod key_ring;
@@ -46,13 +50,15 @@ mod together;
 #[allow(missing_docs)] // public for generated code only
 mod value;
 mod version;
+mod view;
 
 #[doc(hidden)]
 pub mod private;
 
-pub use around::{bypass, evict, key_of, peek, refresh};
+pub use around::{bypass, evict, key_of, peek, prime, refresh};
 pub use batch::BatchMap;
 pub use cache::Cache;
+pub use call::grace::TimedOut;
 #[cfg(feature = "json")]
 pub use codec::Json;
 #[cfg(feature = "msgpack")]
@@ -64,6 +70,7 @@ pub use entry::Entry;
 pub use error::{Error, ErrorKind};
 pub use fragmented_keys::FragmentedKeys;
 pub use global::{cache, cache_named, reset_for_tests, with_cache};
+pub use guard::{Guard, Guarded, guard};
 pub use health::{Breaker, Health};
 pub use key_ring::{KeyRing, RingTag};
 #[cfg(feature = "metrics")]
@@ -79,3 +86,4 @@ pub use tag::Tag;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 pub use version::{Bumped, Version};
+pub use view::{at_least, snapshot};

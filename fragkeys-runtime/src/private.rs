@@ -4,9 +4,12 @@
 pub use inventory;
 
 pub use crate::batch::{BatchElement, BatchOf, BatchPlan, Elements};
-pub use crate::call::batch::{Batch, Missing, run_batch};
-pub use crate::call::{Call, near, run};
+pub use crate::call::batch::{Batch, Missing, run_batch, run_batch_kept};
+pub use crate::call::grace::{Limit, run_graced, run_graced_behind};
+pub use crate::call::keep::{keep, keep_or_error, timeout_of, timeout_of_none, usual};
+pub use crate::call::{Call, near, run, run_kept, run_with_tags_from};
 pub use crate::codec::OfCache;
+pub use crate::grace::Grace;
 pub use crate::model::Registered;
 pub use crate::site::{Instances, Path, Site};
 pub use crate::tag::{Part, TagText};
@@ -97,7 +100,7 @@ impl<T: Display> KeyColumn for T {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a list of tags",
     label = "not a list of tags",
-    note = "give one, such as `row.scopes()`, `[Tag::new(\"User\", row.user_id)]` or an `Option<Tag>`"
+    note = "give one, such as `row.scopes()`, `[Tag::new(\"User\", row.user_id)]`, an iterator or an `Option<Tag>`"
 )]
 pub trait TagList {
     fn into_tags(self) -> Vec<Tag>;
@@ -112,6 +115,11 @@ where
     fn into_tags(self) -> Vec<Tag> {
         self.into_iter().map(Into::into).collect()
     }
+}
+
+/// What `tags_from = …` gives.
+pub fn tag_list(tags: impl TagList) -> Vec<Tag> {
+    tags.into_tags()
 }
 
 /// What a model's `on_create` or `on_delete` gives.

@@ -1,5 +1,6 @@
 //! Where entries and versions are kept: bytes and numbers, nothing of functions.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -41,6 +42,22 @@ pub(crate) struct Put {
     pub(crate) timeout: Duration,
 }
 
+/// One guard, in whatever process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct GuardId(u128);
+
+impl GuardId {
+    pub(crate) fn new() -> Self {
+        GuardId(fastrand::u128(..))
+    }
+}
+
+impl fmt::Display for GuardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
 /// What the store did for each of several; or why it did nothing for any.
 pub(crate) type Each<T> = Result<Vec<Result<T, Error>>, Error>;
 
@@ -55,6 +72,14 @@ pub(crate) trait Store {
         &self,
         identity: &Identity,
         lifetime: Duration,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Found, Error>> + Send;
+
+    /// The entry under these versions, one for each of the identity's tags.
+    fn fetch(
+        &self,
+        identity: &Identity,
+        versions: &[Version],
         deadline: Deadline,
     ) -> impl Future<Output = Result<Found, Error>> + Send;
 
@@ -75,12 +100,25 @@ pub(crate) trait Store {
     ) -> impl Future<Output = Result<Vec<Version>, Error>> + Send;
 
     /// Gives each tag a version that it never had, above its present one (I3). One version a
-    /// tag, or why it has none: a store in several places may have some of them.
+    /// tag, or why it has none: a store in several places may have some of them. The guard that is
+    /// named leaves these tags; while they have others, they stay marked, and have no version yet
+    /// that could be read.
     fn bump(
         &self,
         tags: &[Tag],
+        leaving: Option<GuardId>,
         patience: Duration,
     ) -> impl Future<Output = Vec<Result<Version, Error>>> + Send;
+
+    /// Marks tags of our own for a guard, or says again that it lives: nobody can read their versions
+    /// until it has left them, or nothing was heard of it for `hold`. Then they get a fresh version.
+    fn mark(
+        &self,
+        tags: &[Tag],
+        guard: GuardId,
+        hold: Duration,
+        patience: Duration,
+    ) -> impl Future<Output = Vec<Result<(), Error>>> + Send;
 
     /// Keeps an entry for `timeout`, and its tags for longer than that.
     fn put(
@@ -98,6 +136,13 @@ pub(crate) trait Store {
         entries: Vec<Put>,
         deadline: Deadline,
     ) -> impl Future<Output = Each<()>> + Send;
+
+    /// The bytes at a key, whatever the versions of tags are.
+    fn bytes_at(
+        &self,
+        key: &str,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send;
 
     /// Drops one entry; says whether it was there.
     fn remove(
@@ -196,10 +241,19 @@ impl AnyStore {
         }
     }
 
-    /// Bumps without waiting, where that can be done; `false` where it cannot.
-    pub(crate) fn bump_at_once(&self, tags: &[Tag]) -> bool {
+    /// A guard is gone without leaving its tags. Redis finds out by itself.
+    pub(crate) fn abandon(&self, tags: &[Tag], guard: GuardId, hold: Duration) {
         match self {
-            AnyStore::Memory(store) => store.bump_at_once(tags).is_ok(),
+            AnyStore::Memory(store) => store.abandon(tags, guard, hold),
+            #[cfg(feature = "redis")]
+            AnyStore::Redis(_) => {}
+        }
+    }
+
+    /// Bumps without waiting, where that can be done; `false` where it cannot.
+    pub(crate) fn bump_at_once(&self, tags: &[Tag], leaving: Option<GuardId>) -> bool {
+        match self {
+            AnyStore::Memory(store) => store.bump_at_once(tags, leaving).is_ok(),
             #[cfg(feature = "redis")]
             AnyStore::Redis(_) => false,
         }
@@ -214,6 +268,15 @@ impl Store for AnyStore {
         deadline: Deadline,
     ) -> Result<Found, Error> {
         each_store!(self, store => store.look(identity, lifetime, deadline))
+    }
+
+    async fn fetch(
+        &self,
+        identity: &Identity,
+        versions: &[Version],
+        deadline: Deadline,
+    ) -> Result<Found, Error> {
+        each_store!(self, store => store.fetch(identity, versions, deadline))
     }
 
     async fn look_many(
@@ -234,8 +297,23 @@ impl Store for AnyStore {
         each_store!(self, store => store.versions(tags, lifetime, deadline))
     }
 
-    async fn bump(&self, tags: &[Tag], patience: Duration) -> Vec<Result<Version, Error>> {
-        each_store!(self, store => store.bump(tags, patience))
+    async fn bump(
+        &self,
+        tags: &[Tag],
+        leaving: Option<GuardId>,
+        patience: Duration,
+    ) -> Vec<Result<Version, Error>> {
+        each_store!(self, store => store.bump(tags, leaving, patience))
+    }
+
+    async fn mark(
+        &self,
+        tags: &[Tag],
+        guard: GuardId,
+        hold: Duration,
+        patience: Duration,
+    ) -> Vec<Result<(), Error>> {
+        each_store!(self, store => store.mark(tags, guard, hold, patience))
     }
 
     async fn put(
@@ -251,6 +329,10 @@ impl Store for AnyStore {
 
     async fn put_many(&self, entries: Vec<Put>, deadline: Deadline) -> Each<()> {
         each_store!(self, store => store.put_many(entries, deadline))
+    }
+
+    async fn bytes_at(&self, key: &str, deadline: Deadline) -> Result<Option<Bytes>, Error> {
+        each_store!(self, store => store.bytes_at(key, deadline))
     }
 
     async fn remove(&self, key: &str, deadline: Deadline) -> Result<bool, Error> {

@@ -7,6 +7,7 @@ use crate::tag::Tag;
 
 #[cfg(test)]
 mod tests;
+mod token;
 
 /// A number of one tag that only ever grows. (Of a tag of the Python original, its milliseconds.)
 ///
@@ -25,10 +26,16 @@ impl Version {
     pub(crate) const MIN: u64 = 1_000_000_000_000_000_000;
     /// What Redis's `INCR` can still count to.
     pub(crate) const MAX: u64 = i64::MAX as u64;
+    /// No versions, though clocks will give them from the year 2255 on: they stand in the place of one
+    /// and say that a guard holds the tag.
+    pub(crate) const MARKS: std::ops::Range<u64> =
+        9_000_000_000_000_000_000..9_100_000_000_000_000_000;
 
     /// A version, if the number can be one.
     pub(crate) fn new(number: u64) -> Option<Self> {
-        (Self::MIN..=Self::MAX).contains(&number).then_some(Version(number))
+        let is_version =
+            (Self::MIN..=Self::MAX).contains(&number) && !Self::MARKS.contains(&number);
+        is_version.then_some(Version(number))
     }
 
     /// Reads decimal ASCII as it stands in Redis; `None` for anything else.
@@ -44,7 +51,7 @@ impl Version {
     /// texts have one stamp with a chance of 2⁻⁶³; who writes that key could as well leave it alone.
     #[cfg(feature = "redis")]
     pub(crate) fn stamp(bytes: &[u8]) -> Self {
-        Version(xxhash_rust::xxh3::xxh3_64(bytes) | (Self::MAX + 1))
+        Version(xxhash_rust::xxh3::xxh3_64(bytes) | 1 << 63)
     }
 
     /// What a cell holds, if that is a version or a stamp.
@@ -61,6 +68,19 @@ impl Version {
     pub(crate) fn to_le_bytes(self) -> [u8; 8] {
         self.0.to_le_bytes()
     }
+
+    /// Of bytes that [`to_le_bytes`](Self::to_le_bytes) gave.
+    pub(crate) fn from_le_bytes(bytes: [u8; 8]) -> Self {
+        Version(u64::from_le_bytes(bytes))
+    }
+}
+
+/// Does this stand in the place of a version, and says that a guard holds the tag?
+#[cfg(feature = "redis")]
+pub(crate) fn is_mark(text: &[u8]) -> bool {
+    let number = Some(text).filter(|text| text.len() == 19 && text.iter().all(u8::is_ascii_digit));
+    let number = number.and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok());
+    number.is_some_and(|number| Version::MARKS.contains(&number))
 }
 
 impl From<Version> for u64 {
@@ -82,19 +102,34 @@ impl fmt::Debug for Version {
 }
 
 /// What a bump did: each tag with its new version; or, inside of a transaction, which tags wait.
+///
+/// It prints to a short text, fit for a header or a cookie, and is parsed from one: what
+/// [`at_least`](crate::at_least) takes.
+///
+/// ```
+/// # use fragkeys_runtime::{Bumped, Config, Error, Tag};
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # let cache = Config::memory().build().await?;
+/// let bumped = cache.invalidate([Tag::new("User", 42)]).await?;
+/// assert_eq!(bumped.to_string().parse::<Bumped>()?, bumped); // such as 1795396799063214123.User:42
+/// # Ok::<(), Error>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bumped {
     pairs: Vec<(Tag, Version)>,
     held: Vec<Tag>,
+    /// Was it read from a text that did not hold all tags?
+    is_partial: bool,
 }
 
 impl Bumped {
     pub(crate) fn new(tags: Vec<Tag>, versions: Vec<Version>) -> Self {
-        Bumped { pairs: tags.into_iter().zip(versions).collect(), held: Vec::new() }
+        Bumped { pairs: tags.into_iter().zip(versions).collect(), ..Bumped::default() }
     }
 
     pub(crate) fn held_back(tags: Vec<Tag>) -> Self {
-        Bumped { pairs: Vec::new(), held: tags }
+        Bumped { held: tags, ..Bumped::default() }
     }
 
     /// Both; of a tag in both, the version of this one.
@@ -105,7 +140,13 @@ impl Bumped {
         let is_here: HashSet<Tag> = self.pairs.iter().map(|(tag, _)| tag.clone()).collect();
         self.pairs.extend(more.pairs.into_iter().filter(|(tag, _)| !is_here.contains(tag)));
         self.held.extend(more.held);
+        self.is_partial |= more.is_partial;
         self
+    }
+
+    /// Were there more tags than these?
+    pub(crate) fn is_partial(&self) -> bool {
+        self.is_partial
     }
 
     /// The tags that wait for a commit, and have no new version yet: those of a bump inside of

@@ -14,6 +14,7 @@ mod identity;
 mod invariants;
 mod round_trips;
 mod shapes;
+mod sharing;
 
 /// Where users come from, and what was asked of it, run by run.
 #[derive(Debug, Default)]

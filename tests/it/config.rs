@@ -157,7 +157,7 @@ async fn a_login_that_fails_says_what_to_do() {
 async fn an_acl_user_with_few_permissions() {
     let server = RedisServer::start();
     let commands =
-        ["get", "set", "mget", "del", "incr", "pexpire", "time", "eval", "evalsha", "ping"];
+        ["get", "set", "mget", "del", "incr", "pexpire", "pttl", "time", "eval", "evalsha", "ping"];
     let mut rules = vec!["ACL", "SETUSER", "least", "on", ">pw", "~fragkeys:*", "-@all"];
     let allowed: Vec<String> = commands.iter().map(|command| format!("+{command}")).collect();
     rules.extend(allowed.iter().map(String::as_str));
@@ -170,6 +170,9 @@ async fn an_acl_user_with_few_permissions() {
     cache.invalidate(["T"]).await.unwrap();
     cache.invalidate_all().await.unwrap();
     entry.delete().await.unwrap();
+    assert_eq!(entry.get_or_set_with(|| async { 2 }).await, 2);
+    assert_eq!(entry.get::<i32>().await.unwrap(), Some(2));
+    assert_eq!(cache.stats().faults, 0);
 
     let elsewhere = patient(&url).prefix("elsewhere").build().await.unwrap();
     let error = elsewhere.invalidate(["T"]).await.unwrap_err();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use fragkeys::{Cache, Outcome, Tag, observe, tagged_cache, with_cache};
 use fragkeys_tests::{Action, Proxy, RedisServer};
@@ -33,7 +34,8 @@ impl Meter {
             counter.fetch_add(1, Ordering::SeqCst);
             Action::Forward
         }));
-        let cache = patient(proxy.url()).build().await.unwrap();
+        // What leases cost, tests of leases count.
+        let cache = patient(proxy.url()).lease_wait(Duration::ZERO).build().await.unwrap();
         // Connected, and the scripts are loaded.
         cache.invalidate(["warm"]).await.unwrap();
         cache.entry("warm").get::<u8>().await.unwrap();

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use fragkeys::{Cache, Outcome, Tag, observe, with_cache};
 use fragkeys_tests::{Action, Proxy, RedisServer};
@@ -31,7 +32,7 @@ async fn commands(server: &RedisServer, cache: &Cache, source: &Source) -> (Outc
 #[tokio::test]
 async fn a_hit_is_one_get() {
     let server = RedisServer::start();
-    let cache = redis_cache(&server).await;
+    let cache = patient(server.url()).lease_wait(Duration::ZERO).build().await.unwrap();
     let source = Source::default();
     know(&cache, &source).await;
     assert_eq!(commands(&server, &cache, &source).await, (Outcome::Hit, [1, 0, 0]));

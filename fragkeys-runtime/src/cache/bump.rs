@@ -13,9 +13,10 @@ use super::{Cache, Shared};
 use crate::commit;
 use crate::error::Error;
 use crate::fragmented_keys::FragmentedKeys;
+use crate::global;
 use crate::log::{notice, warning};
 use crate::seeded::Seeded;
-use crate::store::Store as _;
+use crate::store::{GuardId, Store as _};
 use crate::tag::{Kind, Tag};
 use crate::together::together;
 use crate::version::{Bumped, Version};
@@ -44,6 +45,7 @@ pub(crate) async fn bump(caches: Vec<Cache>, tags: Vec<Tag>) -> Result<Bumped, E
     if let Some(scope) = commit::open_scope()
         && scope.hold(&caches, &tags)
     {
+        scope.mark(&caches, &tags).await;
         return Ok(Bumped::held_back(tags));
     }
     send_all(caches.iter().flat_map(|cache| Bump::each(cache, tags.clone())).collect()).await
@@ -70,6 +72,8 @@ pub(crate) struct Bump {
     tags: Vec<Tag>,
     /// Else these are counterparts, of which nothing is told.
     is_asked: bool,
+    /// The guard that ends with it.
+    leaving: Option<GuardId>,
 }
 
 impl Bump {
@@ -86,8 +90,25 @@ impl Bump {
         [(own, true), (original, true), (counterparts, false)]
             .into_iter()
             .filter(|(tags, _)| !tags.is_empty())
-            .map(|(tags, is_asked)| Bump { cache: cache.clone(), tags, is_asked })
+            .map(|(tags, is_asked)| Bump { cache: cache.clone(), tags, is_asked, leaving: None })
             .collect()
+    }
+
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    pub(crate) fn tags(&self) -> &[Tag] {
+        &self.tags
+    }
+
+    /// Ends a guard of its tags, where there can be one. `false` if it ends another one already.
+    pub(crate) fn leave(&mut self, guard: GuardId) -> bool {
+        let can_be_guarded = self.tags.first().is_some_and(|tag| tag.kind() == Kind::Own);
+        if can_be_guarded {
+            return *self.leaving.get_or_insert(guard) == guard;
+        }
+        true
     }
 
     /// Bumps again some time later, for a change that may come after the bump.
@@ -107,7 +128,7 @@ impl Bump {
                 sleep(pause).await;
                 // If it fails, it is queued.
                 let (cache, tags) = (repeated.0.clone(), tags.clone());
-                let _ = Bump { cache, tags, is_asked: false }.send().await;
+                let _ = Bump { cache, tags, is_asked: false, leaving: None }.send().await;
             }
         });
     }
@@ -115,11 +136,18 @@ impl Bump {
     async fn send(mut self) -> Result<Bumped, Error> {
         self.cache.ensure_retry();
         let Shared { store, queue, settings, bumps, counters, .. } = &*self.cache.shared;
+        let view = global::view();
+        if let Some(view) = &view {
+            view.expect_bump(&self.cache, &self.tags);
+        }
         let mut settles = queue.among(&self.tags);
         // Until the store has answered, the bump may be lost: also if this future is dropped.
-        let answers = store.bump(&self.tags, settings.operation_timeout).await;
+        let answers = store.bump(&self.tags, self.leaving, settings.operation_timeout).await;
         let (tags, versions, outcome) = sort(&mut self.tags, answers);
         self.cache.judge(bumps, "bumping", &outcome);
+        if let Some(view) = &view {
+            view.note_bump(&self.cache, &tags, &versions);
+        }
         if outcome.is_err() {
             let done: HashSet<&Tag> = tags.iter().collect();
             settles.retain(|(tag, _)| done.contains(tag));
@@ -182,7 +210,13 @@ impl Drop for Repeated {
 impl Drop for Bump {
     fn drop(&mut self) {
         let Shared { store, queue, .. } = &*self.cache.shared;
-        if !self.tags.is_empty() && !store.bump_at_once(&self.tags) {
+        if self.tags.is_empty() {
+            return;
+        }
+        if let Some(view) = global::view() {
+            view.expect_bump(&self.cache, &self.tags);
+        }
+        if !store.bump_at_once(&self.tags, self.leaving) {
             queue.add(&self.tags);
             self.cache.ensure_retry();
         }
@@ -273,7 +307,7 @@ impl Shared {
             self.queue.all().into_iter().partition(|(tag, _)| tag.kind() == Kind::Own);
         for queued in own.chunks(TAGS_PER_RETRY).chain(others.chunks(TAGS_PER_RETRY)) {
             let mut tags: Vec<Tag> = queued.iter().map(|(tag, _)| tag.clone()).collect();
-            let answers = self.store.bump(&tags, patience).await;
+            let answers = self.store.bump(&tags, None, patience).await;
             let (done, _, answer) = sort(&mut tags, answers);
             if !done.is_empty() {
                 let done: HashSet<Tag> = done.into_iter().collect();

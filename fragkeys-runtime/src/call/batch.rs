@@ -5,17 +5,22 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Call;
+use super::keep::Keep;
+use super::ordered::offered;
 use super::problem::{Problem, warn_once};
-use crate::around::{Order, Wish};
+use crate::around::{Order, Reply, Wish};
 use crate::batch::{BatchPlan, ElementOps, Elements};
 use crate::cache::Cache;
 use crate::commit;
+use crate::flight;
 use crate::global;
 use crate::outcome::Report;
 use crate::site::{Instance, Path, Site};
+use crate::view::View;
 
 mod item;
 mod ordered;
+mod share;
 
 use item::{Item, Items};
 
@@ -104,32 +109,62 @@ impl<K> Default for Missing<K> {
 pub fn run_batch<R, M, K, V, F, B>(
     batch: Batch<K>,
     plan: BatchPlan<R, M, K, V>,
-    cache_if: F,
+    mut cache_if: F,
     body: B,
 ) -> impl Future<Output = R>
 where
     F: FnMut(&V) -> bool,
     B: Future<Output = R>,
 {
+    begin(batch, plan, move |value: &V| Keep::of_condition(cache_if(value)), body)
+}
+
+/// The same where each value says for how long it is kept.
+pub fn run_batch_kept<R, M, K, V, F, B>(
+    batch: Batch<K>,
+    plan: BatchPlan<R, M, K, V>,
+    mut keep: F,
+    body: B,
+) -> impl Future<Output = R>
+where
+    F: FnMut(&V) -> Keep,
+    B: Future<Output = R>,
+{
+    let jitter = batch.calls.first().map_or(0.0, |call| call.jitter);
+    begin(batch, plan, move |value: &V| keep(value).jittered(jitter), body)
+}
+
+fn begin<R, M, K, V, F, B>(
+    batch: Batch<K>,
+    plan: BatchPlan<R, M, K, V>,
+    keep: F,
+    body: B,
+) -> impl Future<Output = R>
+where
+    F: FnMut(&V) -> Keep,
+    B: Future<Output = R>,
+{
     let report = Report::claim();
     let Batch { site, instance, ops, keys, calls, missing } = batch;
     let order = Order::take(&instance.name);
     let is_bypassed = order.as_ref().is_some_and(|order| matches!(order.wish(), Wish::Bypass));
-    let cache = if is_bypassed { None } else { cache_of(site, instance) };
+    let (cache, view) = if is_bypassed { None } else { cache_of(site, instance) }.unzip();
     let item = |call| Item::new(call, cache.as_ref(), &plan.ops.reading, &report);
-    let items = Items { all: calls.into_iter().map(item).collect(), cache };
-    answer(Asked { keys, clone: ops.clone, missing, items, report, order }, plan, cache_if, body)
+    let all = calls.into_iter().map(item).collect();
+    let items = Items { all, cache, view: view.flatten() };
+    answer(Asked { keys, clone: ops.clone, missing, items, report, order }, plan, keep, body)
 }
 
-/// The cache that all elements are looked for in; `None` where none can be.
-fn cache_of(site: &Site, instance: &Instance) -> Option<Cache> {
+/// The cache that all elements are looked for in, and how they are to see the versions; `None`
+/// where none can be.
+fn cache_of(site: &Site, instance: &Instance) -> Option<(Cache, Option<Arc<View>>)> {
     let refuse = |problem, text: &str| warn_once(&instance.name, problem, || text.to_owned());
     if let Some(twin) = &instance.twin {
         refuse(Problem::Twin, twin);
         return None;
     }
-    let cache = global::cache_for(site.cache_name);
-    cache.inspect_err(|error| refuse(Problem::NoCache, &error.to_string())).ok()
+    let given = global::given_for(site.cache_name);
+    given.inspect_err(|error| refuse(Problem::NoCache, &error.to_string())).ok()
 }
 
 /// What a batch asks its cache, and its body.
@@ -147,45 +182,66 @@ struct Asked<K, V> {
 async fn answer<R, M, K, V, F, B>(
     asked: Asked<K, V>,
     plan: BatchPlan<R, M, K, V>,
-    mut cache_if: F,
+    mut keep: F,
     body: B,
 ) -> R
 where
-    F: FnMut(&V) -> bool,
+    F: FnMut(&V) -> Keep,
     B: Future<Output = R>,
 {
     let Asked { keys, clone, missing, mut items, report, order } = asked;
+    let offered = match &order {
+        Some(order) if matches!(order.wish(), Wish::Prime) => {
+            offered(order.taken_by(), plan.take, plan.split)
+        }
+        _ => None,
+    };
     // Also if its scope has ended when the body has: it may have read what was rolled back.
     let began_inside = commit::is_inside();
+    let ticket = items.cache.as_ref().map(|cache| cache.flights().ticket());
     let mut budget = items.cache.as_ref().map(Cache::budget);
     if let Some(budget) = &mut budget {
         items.look(&plan.ops.reading, budget).await;
     }
     report.tell(items.outcome());
     if let Some(order) = order {
+        if let Some(map) = offered {
+            let value_of = |at: usize| (plan.map.get)(&map, keys.get(at)?);
+            let stored = items.prime(&plan.ops, budget.as_mut(), value_of, keep);
+            return order.reply(Reply::Primed(Box::pin(stored).await)).await;
+        }
         let reply = Box::pin(items.follow(&order, budget.as_mut())).await;
         if let Some(reply) = reply {
             return order.reply(reply).await;
         }
+    } else if let (Some(budget), Some(ticket)) = (&mut budget, ticket)
+        && items.all.iter().any(Item::is_missing)
+    {
+        // Boxed, as all that is not about hits.
+        Box::pin(items.share(&plan.ops.reading, budget, ticket)).await;
+        report.tell(items.outcome());
     }
-    let rest = keys.iter().zip(&items.all).filter(|(_, item)| item.value.is_none());
+    let rest = keys.iter().zip(&items.all).filter(|(_, item)| item.is_missing());
     let rest: Vec<K> = rest.map(|(key, _)| clone(key)).collect();
     if rest.is_empty() {
         return (plan.join)(items.add_to((plan.map.empty)(), keys, &plan.map));
     }
     missing.put(rest);
-    let output = body.await;
+    let output = flight::lead(items.flights(), body).await;
     // Only the values are kept over the await below: an `Err` need not be `Send`.
     let map = match (plan.split)(output) {
         Ok(map) => map,
-        Err(output) => return output,
+        Err(output) => {
+            items.fail();
+            return output;
+        }
     };
     let mut next = if began_inside { keys.len() } else { 0 };
     while let Some(budget) = &mut budget
         && next < keys.len()
     {
-        let value_of = |at: usize| (plan.map.get)(&map, keys.get(at)?).filter(|it| cache_if(it));
-        let entries = items.seal_some(&mut next, &plan.ops, value_of);
+        let value_of = |at: usize| (plan.map.get)(&map, keys.get(at)?);
+        let entries = items.seal_some(&mut next, &plan.ops, value_of, &mut keep);
         // Boxed, so that a batch of hits does not carry the room for it around.
         Box::pin(items.put(entries, budget)).await;
     }

@@ -21,7 +21,7 @@ impl Miss {
             return Part::Run(Some(runner));
         };
         // As if it had run here: those whose look was too early look again.
-        runner.share(payload, true);
+        runner.share(Some(payload), true);
         Part::Return(value)
     }
 

@@ -1,13 +1,12 @@
 //! The near tier's part in a call: the answer without a look, and what a look or a run gives it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Call, Request};
 use crate::around::{self, Order, Wish};
 use crate::cache::Budget;
 use crate::commit;
-use crate::envelope;
 use crate::error::Error;
 use crate::global;
 use crate::key::Place;
@@ -40,13 +39,16 @@ impl Call {
         };
         self.complete();
         let identity = self.bytes.as_slice();
-        let kept = global::ask_cache_for(name, |cache| {
+        let kept = global::ask_cache_for(name, |cache, view| {
             let tier = cache.near()?;
             // What a transaction sees is nobody else's to have, nor the other way round.
             if commit::is_inside() {
                 return None;
             }
             let kept = tier.find(identity)?;
+            if view.is_some_and(|view| !view.admits(cache, identity, &kept)) {
+                return None;
+            }
             cache.counters().near_hits.add();
             Some(kept)
         })?;
@@ -75,7 +77,8 @@ impl Request {
         nearby: Option<Nearby<T>>,
         place: &Place,
         value: &T,
-        entry: &[u8],
+        encoded: usize,
+        left: impl FnOnce() -> Duration,
         removals: u64,
     ) {
         if let Some(nearby) = nearby
@@ -83,9 +86,13 @@ impl Request {
             && let Some((tier, identity)) = self.near_tier()
             && !commit::is_inside()
         {
-            let until = Instant::now() + envelope::left(entry).min(self.timeout);
+            let left = left().min(self.timeout);
+            if left.is_zero() {
+                return;
+            }
+            let until = Instant::now() + left;
             tier.keep_found(identity, removals, || {
-                (nearby.keep_clone)(value, entry.len(), grounds.clone(), until)
+                (nearby.keep_clone)(value, encoded, grounds.clone(), until)
             });
         }
     }
@@ -98,24 +105,30 @@ impl Request {
         place: &Place,
         value: T,
         encoded: usize,
+        left: Duration,
     ) -> Option<Arc<AnyKept>> {
         let (Some(nearby), Some(grounds), Some(_)) = (nearby, &place.grounds, &self.near) else {
             return None;
         };
-        Some((nearby.keep)(value, encoded, grounds.clone(), Instant::now() + self.timeout))
+        Some((nearby.keep)(value, encoded, grounds.clone(), Instant::now() + left))
     }
 
     /// What is kept nowhere else, and was not yet when the near tier was asked.
     pub(super) fn find_made<T>(&self, nearby: Option<Nearby<T>>) -> Option<T> {
         let (tier, identity) = self.near_tier().filter(|_| self.cache.is_store_near())?;
         let kept = tier.find(identity).filter(|_| !commit::is_inside())?;
+        if self.view.as_ref().is_some_and(|view| !view.admits(&self.cache, identity, &kept)) {
+            return None;
+        }
         (nearby?.clone)(&kept.value)
     }
 
     /// Keeps it. `false` if the store must have it, too.
     pub(super) fn keep_made(&self, kept: &Arc<AnyKept>) -> bool {
         let Some((tier, identity)) = self.near_tier() else { return false };
-        let is_enough = self.cache.is_store_near() && tier.has_room_for(identity, kept);
+        // What may be given when it is old must be somewhere then.
+        let is_enough =
+            self.cache.is_store_near() && self.grace.is_none() && tier.has_room_for(identity, kept);
         tier.keep(identity, kept.clone());
         is_enough
     }

@@ -16,6 +16,10 @@ pub(crate) enum Problem {
     Undecodable,
     Unstorable,
     NoVersion,
+    Tags,
+    Unprimable,
+    OtherOutput,
+    FailedRefresh,
 }
 
 /// Logs a problem of a function, the first time.

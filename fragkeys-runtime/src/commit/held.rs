@@ -1,14 +1,16 @@
 //! What one scope holds, and what becomes of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::cache::Cache;
 use crate::cache::bump::Bump;
+use crate::cache::mark::Marks;
 use crate::queue::{Overflow, fold};
 use crate::tag::{Kind, Tag};
 
 /// The bumps of one scope.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Held {
     pub(super) has_ended: bool,
     /// From its beginning on, all that is held is certain.
@@ -17,6 +19,8 @@ pub(super) struct Held {
     /// A commit was left while it was under way, so it may come after its bumps.
     is_commit_left: bool,
     batches: Vec<Batch>,
+    /// What is marked until it ends.
+    pub(super) marks: Vec<Arc<Marks>>,
     /// What to bump once more when a commit ends after its scope.
     late: Vec<Batch>,
 }
@@ -69,6 +73,20 @@ impl Held {
         asked.sort();
         asked.dedup();
         asked
+    }
+
+    pub(super) fn marks_of(&mut self, cache: &Cache) -> Arc<Marks> {
+        if let Some(marks) = self.marks.iter().find(|marks| marks.are_of(cache)) {
+            return marks.clone();
+        }
+        let marks = Marks::new(cache.clone());
+        self.marks.push(marks.clone());
+        marks
+    }
+
+    /// The marks, unless a commit may have happened, or may yet.
+    pub(super) fn take_marks_of_nothing(&mut self) -> Vec<Arc<Marks>> {
+        if self.has_commit_begun { Vec::new() } else { std::mem::take(&mut self.marks) }
     }
 
     pub(super) fn begin_commit(&mut self) {

@@ -58,6 +58,10 @@ impl Grounds {
         self.trusts.iter().for_each(|trust| trust.want());
     }
 
+    pub(crate) fn versions(&self) -> impl Iterator<Item = Version> {
+        self.versions.iter().map(|(_, version)| *version)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.versions.len()
     }

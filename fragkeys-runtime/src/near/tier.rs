@@ -12,6 +12,7 @@ use quick_cache::{Lifecycle, Weighter};
 use super::grounds::{Grounds, Standing};
 use crate::seeded::Seeded;
 use crate::store::memory::sized_cache_with;
+use crate::version::Version;
 
 /// A value, and for how long it is right.
 pub(crate) struct Kept<V: ?Sized> {
@@ -31,6 +32,13 @@ impl<T> Kept<T> {
             + encoded as u64 * BYTES_PER_ENCODED
             + grounds.len() as u64 * BYTES_PER_VERSION;
         Kept { grounds, until, bytes, value }
+    }
+}
+
+impl<V: ?Sized> Kept<V> {
+    /// What it stands on, in the order of its call's tags.
+    pub(crate) fn versions(&self) -> impl Iterator<Item = Version> {
+        self.grounds.versions()
     }
 }
 

@@ -11,12 +11,16 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
 use super::cell::Cell;
 use super::identity::Identities;
-use super::{Deadline, Each, Found, Put, Store};
+use super::{Deadline, Each, Found, GuardId, Put, Store};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place};
 use crate::near::Grounds;
 use crate::tag::Tag;
 use crate::version::Version;
+
+mod guarded;
+
+use guarded::Guarded;
 
 /// What an item costs beside its bytes: its place in the table, the list and the heap.
 /// Rounded up from `memory_used` of a full cache, so that the bound errs on the safe side.
@@ -62,12 +66,18 @@ impl Lifecycle<Tag, Arc<Cell>> for Abandon {
     }
 }
 
+#[derive(Default)]
+struct Newest {
+    version: u64,
+    guarded: Guarded,
+}
+
 pub(crate) struct MemoryStore {
     entries: Cache<String, Kept, Weight>,
     /// A tag that was evicted is seeded anew, above all versions ever given.
     versions: Cache<Tag, Arc<Cell>, Weight, DefaultHashBuilder, Abandon>,
     /// The newest version given to any tag. Its lock makes a bump one step.
-    newest: Mutex<u64>,
+    newest: Mutex<Newest>,
     identities: Identities,
     has_near: bool,
 }
@@ -83,7 +93,7 @@ impl MemoryStore {
                 DefaultHashBuilder::default(),
                 Abandon,
             ),
-            newest: Mutex::new(0),
+            newest: Mutex::default(),
             identities: Identities::new(),
             has_near,
         }
@@ -112,14 +122,23 @@ impl MemoryStore {
         // Somebody else may have seeded or bumped it before the lock was ours.
         match known() {
             Some(known) => Ok(known),
+            None if newest.guarded.holds(tag) => Err(Error::new(
+                ErrorKind::Guarded,
+                format!("a guard holds `{tag}`: what depends on it is not cached until it ends"),
+            )),
             None => self.give(tag, &mut newest),
         }
     }
 
-    fn give(&self, tag: &Tag, newest: &mut u64) -> Result<(Arc<Cell>, Version), Error> {
-        let version = Version::new(now().max(*newest + 1))
+    fn next_version(newest: &mut Newest) -> Result<Version, Error> {
+        let version = Version::new(now().max(newest.version + 1))
             .ok_or_else(|| Error::new(ErrorKind::Protocol, "the clock is past the year 2262"))?;
-        *newest = version.into();
+        newest.version = version.into();
+        Ok(version)
+    }
+
+    fn give(&self, tag: &Tag, newest: &mut Newest) -> Result<(Arc<Cell>, Version), Error> {
+        let version = MemoryStore::next_version(newest)?;
         // Cells are only added under the lock, so none takes the place of another.
         if let Some(cell) = self.versions.get(tag)
             && cell.become_version(version)
@@ -131,12 +150,48 @@ impl MemoryStore {
         Ok((cell, version))
     }
 
-    pub(crate) fn bump_at_once(&self, tags: &[Tag]) -> Result<Vec<Version>, Error> {
+    pub(crate) fn bump_at_once(
+        &self,
+        tags: &[Tag],
+        leaving: Option<GuardId>,
+    ) -> Result<Vec<Version>, Error> {
         let mut newest = self.lock_newest();
-        tags.iter().map(|tag| Ok(self.give(tag, &mut newest)?.1)).collect()
+        let mut bump = |tag| {
+            if let Some(guard) = leaving {
+                newest.guarded.leave(tag, guard);
+            }
+            // One that is still guarded has no cell, and gets none.
+            match newest.guarded.holds(tag) {
+                true => MemoryStore::next_version(&mut newest),
+                false => Ok(self.give(tag, &mut newest)?.1),
+            }
+        };
+        tags.iter().map(&mut bump).collect()
     }
 
-    fn lock_newest(&self) -> MutexGuard<'_, u64> {
+    fn mark_at_once(&self, tags: &[Tag], guard: GuardId) {
+        let mut newest = self.lock_newest();
+        newest.guarded.forget_the_gone();
+        for tag in tags {
+            newest.guarded.enter(tag, guard);
+            if let Some(cell) = self.versions.get(tag) {
+                cell.abandon();
+            }
+            self.versions.remove(tag);
+        }
+    }
+
+    pub(crate) fn abandon(&self, tags: &[Tag], guard: GuardId, hold: Duration) {
+        let mut newest = self.lock_newest();
+        tags.iter().for_each(|tag| newest.guarded.abandon(tag, guard, hold));
+    }
+
+    fn found(&self, place: Place) -> Found {
+        let entry = self.entries.get(&place.key).filter(|kept| kept.until > Instant::now());
+        Found { place: Arc::new(place), entry: entry.map(|kept| kept.bytes) }
+    }
+
+    fn lock_newest(&self) -> MutexGuard<'_, Newest> {
         // The number is right after every step, whoever panicked.
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -204,8 +259,22 @@ impl Store for MemoryStore {
         if self.has_near {
             place.grounds = Some(Arc::new(Grounds::new(known, Vec::new())));
         }
-        let entry = self.entries.get(&place.key).filter(|kept| kept.until > Instant::now());
-        Ok(Found { place: Arc::new(place), entry: entry.map(|kept| kept.bytes) })
+        Ok(self.found(place))
+    }
+
+    async fn fetch(
+        &self,
+        identity: &Identity,
+        versions: &[Version],
+        _: Deadline,
+    ) -> Result<Found, Error> {
+        let mut place = identity.at(versions);
+        if self.has_near {
+            let cell = |(tag, version): (&Tag, &Version)| Some((self.versions.get(tag)?, *version));
+            let cells = identity.tags.iter().zip(versions).map(cell).collect::<Option<Vec<_>>>();
+            place.grounds = cells.map(|cells| Arc::new(Grounds::new(cells, Vec::new())));
+        }
+        Ok(self.found(place))
     }
 
     async fn look_many(
@@ -230,11 +299,27 @@ impl Store for MemoryStore {
         tags.iter().map(|tag| Ok(self.current(tag)?.1)).collect()
     }
 
-    async fn bump(&self, tags: &[Tag], _: Duration) -> Vec<Result<Version, Error>> {
-        match self.bump_at_once(tags) {
+    async fn bump(
+        &self,
+        tags: &[Tag],
+        leaving: Option<GuardId>,
+        _: Duration,
+    ) -> Vec<Result<Version, Error>> {
+        match self.bump_at_once(tags, leaving) {
             Ok(versions) => versions.into_iter().map(Ok).collect(),
             Err(error) => vec![Err(error); tags.len()],
         }
+    }
+
+    async fn mark(
+        &self,
+        tags: &[Tag],
+        guard: GuardId,
+        _: Duration,
+        _: Duration,
+    ) -> Vec<Result<(), Error>> {
+        self.mark_at_once(tags, guard);
+        vec![Ok(()); tags.len()]
     }
 
     async fn put(
@@ -264,6 +349,11 @@ impl Store for MemoryStore {
             stored.push(self.put(&identity, &place, entry, timeout, deadline).await);
         }
         Ok(stored)
+    }
+
+    async fn bytes_at(&self, key: &str, _: Deadline) -> Result<Option<Bytes>, Error> {
+        let entry = self.entries.get(key).filter(|kept| kept.until > Instant::now());
+        Ok(entry.map(|kept| kept.bytes))
     }
 
     async fn remove(&self, key: &str, _: Deadline) -> Result<bool, Error> {

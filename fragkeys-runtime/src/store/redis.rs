@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use quick_cache::sync::DefaultLifecycle;
 use redis::{Value, cmd};
 
@@ -20,7 +21,7 @@ use self::recent::Recent;
 use self::reply::{nonsense, read_entry, refusal};
 use self::route::Route;
 use super::memory::{Weight, sized_cache_with};
-use super::{Deadline, Each, Found, Put, Store};
+use super::{Deadline, Each, Found, GuardId, Put, Store};
 use crate::cache::outliving;
 use crate::config::{Layout, Servers, Settings};
 use crate::error::{Error, ErrorKind};
@@ -35,6 +36,7 @@ use crate::version::Version;
 mod bump;
 mod cell;
 mod cluster;
+mod guard;
 mod job;
 mod lease;
 mod link;
@@ -199,6 +201,25 @@ impl Store for RedisStore {
         Box::pin(self.look_anew(&link, identity, lifetime, deadline)).await
     }
 
+    async fn fetch(
+        &self,
+        identity: &Identity,
+        versions: &[Version],
+        deadline: Deadline,
+    ) -> Result<Found, Error> {
+        let place = identity.at(versions);
+        let entry = read_entry(self.route.one(self.get(&place.key), deadline).await?)?;
+        // While these are the present versions, the near tier may keep what stands under them.
+        let live = self.route.link()?.and_then(|link| link.live_now());
+        let cells = live.as_ref().and_then(|live| live.cells.as_ref());
+        let ready = cells.and_then(|cells| self.ready(cells, identity));
+        let place = match ready {
+            Some(ready) if ready.place.address == place.address => ready.place.clone(),
+            _ => Arc::new(place),
+        };
+        Ok(Found { place, entry })
+    }
+
     async fn look_many(
         &self,
         identities: &[Arc<Identity>],
@@ -228,12 +249,31 @@ impl Store for RedisStore {
         self.complete(tags, known, lifetime, deadline).await
     }
 
-    async fn bump(&self, tags: &[Tag], patience: Duration) -> Vec<Result<Version, Error>> {
+    async fn bump(
+        &self,
+        tags: &[Tag],
+        leaving: Option<GuardId>,
+        patience: Duration,
+    ) -> Vec<Result<Version, Error>> {
         let mut versions = Vec::with_capacity(tags.len());
         for tags in tags.chunks(TAGS_PER_RUN) {
-            versions.extend(self.bump_lastingly(tags, Deadline::after(patience)).await);
+            versions.extend(self.bump_lastingly(tags, leaving, Deadline::after(patience)).await);
         }
         versions
+    }
+
+    async fn mark(
+        &self,
+        tags: &[Tag],
+        guard: GuardId,
+        hold: Duration,
+        patience: Duration,
+    ) -> Vec<Result<(), Error>> {
+        let mut marked = Vec::with_capacity(tags.len());
+        for tags in tags.chunks(TAGS_PER_RUN) {
+            marked.extend(self.mark_some(tags, guard, hold, Deadline::after(patience)).await);
+        }
+        marked
     }
 
     async fn put(
@@ -265,6 +305,10 @@ impl Store for RedisStore {
 
     async fn put_many(&self, entries: Vec<Put>, deadline: Deadline) -> Each<()> {
         self.put_all(entries, deadline).await
+    }
+
+    async fn bytes_at(&self, key: &str, deadline: Deadline) -> Result<Option<Bytes>, Error> {
+        read_entry(self.route.one(self.get(key), deadline).await?)
     }
 
     async fn remove(&self, key: &str, deadline: Deadline) -> Result<bool, Error> {

@@ -107,7 +107,8 @@ async fn a_call_waits_once_and_not_for_its_store_too() {
 async fn a_probe_on_the_same_connection_closes_it() {
     let server = RedisServer::start();
     let proxy = Proxy::to(server.port());
-    let cache = cache_at(proxy.url()).await;
+    let cache = Config::redis(proxy.url()).operation_timeout(PATIENCE);
+    let cache = cache.lease_wait(Duration::ZERO).build().await.unwrap();
     recovers(&cache).await;
     proxy.delay(PATIENCE * 3 / 4);
     assert_eq!(call(&cache, &Source::default()).await.1, Outcome::Bypass);

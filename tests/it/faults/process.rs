@@ -78,5 +78,6 @@ fn futures_dropped() {
     assert_eq!(tasks, tasks_before, "tasks are left over");
     assert!(kib < kib_before + 16 * 1024, "{kib_before} KiB grew to {kib} KiB");
     let clients = server.cli(&["CLIENT", "LIST", "TYPE", "normal"]).lines().count();
-    assert!(clients <= 2, "{clients} connections");
+    // Of calls, of leases, and that of this question.
+    assert!(clients <= 3, "{clients} connections");
 }

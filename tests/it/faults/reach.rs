@@ -80,7 +80,8 @@ async fn slow_and_in_time() {
     let server = RedisServer::start();
     let proxy = Proxy::to(server.port());
     let patience = Duration::from_secs(3);
-    let cache = Config::redis(proxy.url()).operation_timeout(patience).build().await.unwrap();
+    let cache = Config::redis(proxy.url()).operation_timeout(patience);
+    let cache = cache.lease_wait(Duration::ZERO).build().await.unwrap();
     recovers(&cache).await;
     // All that was bumped is known, so that a hit is one round trip.
     for _ in 0..3 {

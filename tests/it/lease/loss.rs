@@ -65,7 +65,7 @@ async fn strangers_at_the_key_of_a_lease() {
     ];
     for (number, stranger) in strangers.iter().enumerate() {
         let entry = cache.entry(format!("entry {number}"));
-        let key = format!("fragkeys:l:{{{}}}", entry.key().await.unwrap());
+        let key = entry.key().await.unwrap().replacen(":v:", ":l:", 1);
         let command = stranger.iter().map(|word| if *word == "KEY" { key.as_str() } else { word });
         server.cli(&command.collect::<Vec<_>>());
         let began = std::time::Instant::now();

@@ -11,6 +11,7 @@
 
 use std::io::BufRead as _;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use fragkeys::{
     Bumped, Config, Error, Tag, TaggedModel, cache, cache_named, invalidate, observe, tagged_cache,
@@ -33,7 +34,11 @@ async fn answer(id: u64) -> String {
 #[tokio::main]
 async fn main() {
     if std::env::args().nth(1).as_deref() != Some("uninstalled") {
-        Config::from_env().unwrap().install().await.unwrap();
+        let mut config = Config::from_env().unwrap();
+        if let Ok(millis) = std::env::var("GUARD_TIMEOUT") {
+            config = config.guard_timeout(Duration::from_millis(millis.parse().unwrap()));
+        }
+        config.install().await.unwrap();
     }
     for line in std::io::stdin().lock().lines() {
         let line = line.unwrap();
@@ -62,6 +67,28 @@ async fn obey(words: &[&str]) -> String {
         ["version", name, tag] => {
             let version = cache_named(name).unwrap().tag_version(&Tag::from(*tag)).await;
             version.unwrap().to_string()
+        }
+        // Writes the row and never gets to its bump.
+        ["write", how, path, row] => {
+            let commit = async {
+                std::fs::write(path, row).unwrap();
+                println!("committed");
+                std::future::pending::<()>().await;
+                Ok::<_, Error>(())
+            };
+            match *how {
+                "plainly" => commit.await.unwrap(),
+                "guarded" => fragkeys::guard(["Row:1"], commit).await.unwrap(),
+                "write-ahead" => {
+                    let transaction = fragkeys::on_commit(async {
+                        invalidate!("Row:1").await?;
+                        commit.await
+                    });
+                    transaction.write_ahead().await.unwrap();
+                }
+                other => panic!("no way to write: {other}"),
+            }
+            "bumped".to_owned()
         }
         // `times` bumps of one tag, as many at once as there are: the versions in order.
         ["bump", tag, times] => {

@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use crate::batch::MapOps;
 use crate::cache::{Budget, Cache};
+use crate::call::keep::Keep;
 use crate::call::problem::{Problem, warn_once};
+use crate::call::request::Sealed;
 use crate::call::{Call, Request};
 use crate::commit;
 use crate::error::{Error, ErrorKind};
+use crate::flight::{Key, Runner};
 use crate::key::{Identity, Place};
 use crate::outcome::{Outcome, Report};
 use crate::store::{Found, Put};
 use crate::value::{Ops, Reading};
+use crate::view::View;
 
 /// How many entries one pipeline asks for or stores at most.
 const ELEMENTS: usize = 1_000;
@@ -26,25 +30,53 @@ const BYTES: usize = 16 << 20;
 pub(super) struct Items<V> {
     pub(super) all: Vec<Item<V>>,
     pub(super) cache: Option<Cache>,
+    pub(super) view: Option<Arc<View>>,
 }
 
 pub(super) struct Item<V> {
     /// `None` if it cannot be cached.
-    request: Option<Request>,
+    pub(super) request: Option<Request>,
     /// Where its value belongs, if that is known.
     pub(super) place: Option<Arc<Place>>,
     pub(super) value: Option<V>,
-    outcome: Outcome,
+    /// Another call has just found out that there is none.
+    pub(super) is_absent: bool,
+    /// While this call runs for it, for others as well.
+    pub(super) runner: Option<Runner>,
+    pub(super) outcome: Outcome,
 }
 
 impl<V> Items<V> {
     /// Looks for all of them, so many at once as one pipeline takes.
     pub(super) async fn look(&mut self, reading: &Reading<V>, budget: &mut Budget) {
+        self.look_for(|_| true, reading, budget).await;
+    }
+
+    /// Looks for some once more.
+    pub(super) async fn look_again(
+        &mut self,
+        some: &[usize],
+        reading: &Reading<V>,
+        budget: &mut Budget,
+    ) {
+        // They are in order.
+        self.look_for(|at| some.binary_search(&at).is_ok(), reading, budget).await;
+    }
+
+    async fn look_for(
+        &mut self,
+        is_asked: impl Fn(usize) -> bool,
+        reading: &Reading<V>,
+        budget: &mut Budget,
+    ) {
         let Some(cache) = self.cache.clone() else { return };
         let mut next = 0;
         while next < self.all.len() {
-            let (places, identities, timeout) = self.some_to_look_for(&cache, &mut next);
-            let answers = cache.look_many(&identities, timeout, budget).await;
+            let (places, identities, timeout) = self.some_to_look_for(&cache, &mut next, &is_asked);
+            let mut answers = cache.look_many(&identities, timeout, budget).await;
+            if let Some(view) = &self.view {
+                answers = Box::pin(view.agree_on_many(&cache, &identities, answers, budget)).await;
+            }
             for (at, answer) in places.into_iter().zip(answers) {
                 if let Some(item) = self.all.get_mut(at) {
                     item.take(answer, reading);
@@ -58,11 +90,12 @@ impl<V> Items<V> {
         &mut self,
         cache: &Cache,
         next: &mut usize,
+        is_asked: impl Fn(usize) -> bool,
     ) -> (Vec<usize>, Vec<Arc<Identity>>, Duration) {
         let (mut places, mut identities, mut timeout) = (Vec::new(), Vec::new(), Duration::ZERO);
         let mut tags = 0;
         for (at, item) in self.all.iter_mut().enumerate().skip(*next) {
-            let Some(request) = &item.request else { continue };
+            let Some(request) = item.request.as_ref().filter(|_| is_asked(at)) else { continue };
             if commit::holds_any(cache, &request.identity.tags) {
                 item.bypass();
                 continue;
@@ -80,12 +113,14 @@ impl<V> Items<V> {
         (places, identities, timeout)
     }
 
-    /// From `next` on, the entries of what can be stored.
+    /// From `next` on, gives what the body gave to those who wait for it, and makes entries of what
+    /// can be stored.
     pub(super) fn seal_some<'a>(
-        &self,
+        &mut self,
         next: &mut usize,
         ops: &Ops<V>,
-        mut value_of: impl FnMut(usize) -> Option<&'a V>,
+        value_of: impl Fn(usize) -> Option<&'a V>,
+        mut keep: impl FnMut(&V) -> Keep,
     ) -> Vec<(usize, Put)>
     where
         V: 'a,
@@ -95,32 +130,34 @@ impl<V> Items<V> {
         while *next < self.all.len() && entries.len() < ELEMENTS && bytes < BYTES {
             let at = *next;
             *next += 1;
-            if let Some(item) = self.all.get(at)
-                && let (Some(request), Some(place)) = (&item.request, &item.place)
-                && item.value.is_none()
-                && request.may_store()
-                && let Some(value) = value_of(at)
-                && let Ok(encoded) = request.encode(ops, value)
-                && let Ok(sealed) = request.seal(place, None, encoded)
+            if let Some(item) = self.all.get_mut(at)
+                && item.is_missing()
+                && let Some(put) = item.give(value_of(at), ops, &mut keep)
             {
-                let entry = sealed.entry;
-                bytes += entry.len();
-                let (identity, timeout) = (request.identity.clone(), request.timeout);
-                entries.push((at, Put { identity, place: place.clone(), entry, timeout }));
+                bytes += put.entry.len();
+                entries.push((at, put));
             }
         }
         entries
     }
 
-    pub(super) async fn put(&mut self, entries: Vec<(usize, Put)>, budget: &mut Budget) {
+    /// Says how many are stored.
+    pub(super) async fn put(&mut self, entries: Vec<(usize, Put)>, budget: &mut Budget) -> usize {
         let (places, entries): (Vec<usize>, Vec<Put>) = entries.into_iter().unzip();
-        let Some(cache) = self.cache.clone() else { return };
+        let Some(cache) = self.cache.clone() else { return 0 };
         let stored = cache.put_many(entries, budget).await;
+        let number = stored.iter().filter(|stored| stored.is_ok()).count();
         for (at, stored) in places.into_iter().zip(stored) {
-            if let Some(item) = self.all.get_mut(at) {
-                item.note(stored);
+            let Some(item) = self.all.get_mut(at) else { continue };
+            item.note(stored);
+            // Refreshed or evicted meanwhile, and perhaps stored behind that: a miss is better.
+            let is_outdated = item.runner.take().is_some_and(|runner| runner.is_outdated());
+            if let Some(place) = item.place.as_ref().filter(|_| is_outdated) {
+                let _ = cache.remove(place, budget).await;
+                item.outcome = Outcome::NotStored;
             }
         }
+        number
     }
 
     /// Adds what the cache gave to what the body did, which has the last word.
@@ -141,8 +178,9 @@ impl<V> Items<V> {
             Outcome::Hit => 0,
             Outcome::Shared => 1,
             Outcome::Miss => 2,
-            Outcome::NotStored => 3,
-            Outcome::Bypass => 4,
+            Outcome::Stale => 3,
+            Outcome::NotStored => 4,
+            Outcome::Bypass => 5,
         };
         self.all.iter().map(|item| item.outcome).max_by_key(rank).unwrap_or(Outcome::Hit)
     }
@@ -156,11 +194,67 @@ impl<V> Item<V> {
         report: &Report,
     ) -> Self {
         let shape = call.instance.shape;
-        let item = |request, outcome| Item { request, place: None, value: None, outcome };
+        let item = |request, outcome| Item {
+            request,
+            place: None,
+            value: None,
+            is_absent: false,
+            runner: None,
+            outcome,
+        };
         let Some(request) = cache.and_then(|cache| request(call, cache, reading)) else {
             return item(None, Outcome::Bypass);
         };
         item(request.that_can_hold(reading, shape, report), Outcome::NotStored)
+    }
+
+    /// Must the body be asked for it?
+    pub(super) fn is_missing(&self) -> bool {
+        self.value.is_none() && !self.is_absent
+    }
+
+    /// Who else would ask for it; nobody for what must not be stored.
+    pub(super) fn flight_key(&self) -> Option<Key> {
+        let request = self.request.as_ref().filter(|request| request.may_store())?;
+        Some(request.flight_key(self.place.as_ref()?))
+    }
+
+    /// Gives what the body gave, a value or none, to those who wait for it; and what to store.
+    fn give(
+        &mut self,
+        value: Option<&V>,
+        ops: &Ops<V>,
+        keep: &mut impl FnMut(&V) -> Keep,
+    ) -> Option<Put> {
+        let (Some(request), Some(place)) = (&mut self.request, &self.place) else {
+            return None;
+        };
+        let Some(value) = value else {
+            if let Some(mut runner) = self.runner.take() {
+                runner.share(None, false);
+            }
+            return None;
+        };
+        let is_outdated = self.runner.as_ref().is_some_and(Runner::is_outdated);
+        let may_store = request.is_kept(keep(value)) && !is_outdated && request.may_store();
+        if !may_store && !self.runner.as_ref().is_some_and(Runner::is_awaited) {
+            self.runner = None;
+            return None;
+        }
+        let Ok(encoded) = request.encode(ops, value) else {
+            self.runner.take().into_iter().for_each(Runner::disband);
+            return None;
+        };
+        if let Some(runner) = &mut self.runner {
+            runner.share(Some(encoded.payload.clone()), may_store);
+        }
+        let sealed = may_store.then(|| request.seal(place, None, encoded).ok()).flatten();
+        let Some(Sealed { entry, .. }) = sealed else {
+            self.runner = None;
+            return None;
+        };
+        let (identity, timeout) = (request.identity.clone(), request.timeout);
+        Some(Put { identity, place: place.clone(), entry, timeout })
     }
 
     /// Takes what a look gave.
@@ -233,8 +327,10 @@ fn request<T>(mut call: Call, cache: &Cache, reading: &Reading<T>) -> Option<Req
         timeout: call.jittered_timeout(cache),
         identity: call.identity(cache, codec),
         sealed_with: Vec::new(),
+        grace: None,
         is_leased: false,
         name,
         cache: cache.clone(),
+        view: None,
     })
 }

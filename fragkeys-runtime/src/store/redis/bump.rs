@@ -2,7 +2,7 @@
 
 use super::RedisStore;
 use crate::error::Error;
-use crate::store::Deadline;
+use crate::store::{Deadline, GuardId};
 use crate::tag::Tag;
 use crate::version::Version;
 
@@ -11,6 +11,7 @@ impl RedisStore {
     pub(super) async fn bump_lastingly(
         &self,
         tags: &[Tag],
+        leaving: Option<GuardId>,
         deadline: Deadline,
     ) -> Vec<Result<Version, Error>> {
         if let Ok(Some(link)) = self.route.link() {
@@ -19,7 +20,7 @@ impl RedisStore {
         }
         loop {
             let replays = self.recent.replays();
-            let versions = self.bump_some(tags, deadline).await;
+            let versions = self.bump_some(tags, leaving, deadline).await;
             let told = tags.iter().zip(&versions);
             let told: Vec<(Tag, Version)> = told
                 .filter_map(|(tag, version)| Some((tag.clone(), *version.as_ref().ok()?)))

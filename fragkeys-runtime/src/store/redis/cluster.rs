@@ -32,7 +32,7 @@ mod slot;
 use map::{Master, SlotMap};
 use redirect::{Place, Redirect};
 use refresh::Refresh;
-pub(super) use slot::{by_slot, slot_of};
+pub(super) use slot::{beside, by_slot, slot_of};
 
 /// How often one command is sent on to another node: a slot that is on its way needs two.
 const MOST_TURNS: usize = 8;

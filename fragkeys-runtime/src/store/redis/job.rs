@@ -1,19 +1,22 @@
 //! Scripts over tags: seeds for those that have no version, and bumps.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
 use redis::{Cmd, ServerErrorKind, Value};
 
 use super::cell::forget_everywhere;
+use super::guard::{LEAVE, SETTLE, guarded};
 use super::reply::{is_error, nonsense, read_told, read_version};
 use super::route::Command;
 use super::script::{BUMP, BUMP_ORIGINAL, SEED, SEED_ORIGINAL, Script};
 use super::{RedisStore, nobody_wrote, script_keys};
 use crate::error::Error;
-use crate::store::Deadline;
+use crate::store::{Deadline, GuardId};
 use crate::tag::{Kind, Tag};
-use crate::version::Version;
+use crate::version::{Version, is_mark};
 
 /// A script to run over tags, each with its index in the list that it comes from.
 pub(super) struct Job<'a> {
@@ -21,9 +24,50 @@ pub(super) struct Job<'a> {
     tags: Vec<(usize, &'a Tag)>,
     /// How long Redis is to keep what the script writes.
     lifetime: Duration,
+    /// Behind those that all scripts have.
+    arguments: Vec<String>,
+    /// Does it name the guards of each tag as well?
+    has_guards: bool,
+    /// The script for tags that are guarded, of which this one gives back the mark.
+    for_marked: Option<&'static LazyLock<Script>>,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    fn of(script: &'static Script, tags: Vec<(usize, &'a Tag)>, lifetime: Duration) -> Self {
+        let (arguments, has_guards, for_marked) = (Vec::new(), false, None);
+        Job { script, tags, lifetime, arguments, has_guards, for_marked }
+    }
+
+    /// One that knows the guards.
+    pub(super) fn of_guards(
+        script: &'static Script,
+        tags: Vec<(usize, &'a Tag)>,
+        lifetime: Duration,
+        arguments: Vec<String>,
+    ) -> Self {
+        Job { has_guards: true, arguments, ..Job::of(script, tags, lifetime) }
+    }
+
+    fn and_for_marked(self, script: &'static LazyLock<Script>) -> Self {
+        Job { for_marked: Some(script), ..self }
+    }
+
+    /// What is left of it to do when this was told.
+    fn rest(&self, told: &[(usize, Result<Bytes, Error>)]) -> Option<Job<'a>> {
+        let script = self.for_marked?;
+        let is_marked = |(_, text): &&(usize, Result<Bytes, Error>)| {
+            text.as_ref().is_ok_and(|text| is_mark(text))
+        };
+        let marked: HashSet<usize> = told.iter().filter(is_marked).map(|(at, _)| *at).collect();
+        let tags = self.tags.iter().copied().filter(|(at, _)| marked.contains(at));
+        let tags: Vec<_> = tags.collect();
+        (!tags.is_empty()).then(|| Job::of_guards(script, tags, self.lifetime, Vec::new()))
+    }
+
+    fn is_about(&self, index: usize) -> bool {
+        self.tags.iter().any(|(at, _)| *at == index)
+    }
+
     /// A text for each tag, or why there is none.
     fn read(&self, reply: Result<Value, Error>) -> Vec<(usize, Result<Bytes, Error>)> {
         let texts = reply.and_then(|reply| read_told(self.tags.len(), reply));
@@ -37,7 +81,7 @@ impl Job<'_> {
 
 impl RedisStore {
     /// Runs scripts in one round trip: a text or an error for each tag, with the tag's index.
-    async fn run(
+    pub(super) async fn run(
         &self,
         jobs: Vec<Job<'_>>,
         deadline: Deadline,
@@ -45,13 +89,31 @@ impl RedisStore {
         self.run_beside(jobs, Vec::new(), deadline).await.0
     }
 
-    /// As [`run`](Self::run), and sends other commands in the same round trip.
+    /// As [`run`](Self::run), and sends other commands in the same round trip. Tags that turn out to
+    /// be guarded take another one.
     pub(super) async fn run_beside(
         &self,
         jobs: Vec<Job<'_>>,
         others: Vec<Command>,
         deadline: Deadline,
     ) -> (Vec<(usize, Result<Bytes, Error>)>, Vec<Result<Value, Error>>) {
+        let (jobs, mut texts, others) = self.run_once(jobs, others, deadline).await;
+        let rest: Vec<Job<'_>> = jobs.iter().filter_map(|job| job.rest(&texts)).collect();
+        if !rest.is_empty() {
+            let (rest, told, _) = self.run_once(rest, Vec::new(), deadline).await;
+            let is_of_rest = |at: &usize| rest.iter().any(|job| job.is_about(*at));
+            texts.retain(|(at, _)| !is_of_rest(at));
+            texts.extend(told);
+        }
+        (texts, others)
+    }
+
+    async fn run_once<'a>(
+        &self,
+        jobs: Vec<Job<'a>>,
+        others: Vec<Command>,
+        deadline: Deadline,
+    ) -> (Vec<Job<'a>>, Vec<(usize, Result<Bytes, Error>)>, Vec<Result<Value, Error>>) {
         let jobs: Vec<Job<'_>> = jobs.into_iter().flat_map(|job| self.split(job)).collect();
         let calls = jobs.iter().map(|job| self.call(job, Script::call));
         let mut replies = self.route.send(calls.chain(others).collect(), deadline).await;
@@ -66,22 +128,29 @@ impl RedisStore {
         for (at, reply) in unknown.into_iter().zip(told) {
             replies[at] = reply;
         }
-        let texts = jobs.iter().zip(replies).flat_map(|(job, reply)| job.read(reply));
-        (texts.collect(), told_others)
+        let texts = jobs.iter().zip(replies).flat_map(|(job, reply)| job.read(reply)).collect();
+        (jobs, texts, told_others)
     }
 
     /// The same job, in parts that one script can do.
     fn split<'a>(&self, job: Job<'a>) -> impl Iterator<Item = Job<'a>> {
-        let Job { script, tags, lifetime } = job;
+        let Job { script, tags, lifetime, arguments, has_guards, for_marked } = job;
         let groups = self.route.groups(tags, |(_, tag)| self.version_key(tag));
-        groups.into_iter().map(move |tags| Job { script, tags, lifetime })
+        groups.into_iter().map(move |tags| {
+            let arguments = arguments.clone();
+            Job { script, tags, lifetime, arguments, has_guards, for_marked }
+        })
     }
 
     fn call(&self, job: &Job<'_>, call: fn(&Script, &[String], Duration) -> Cmd) -> Command {
-        let keys: Vec<String> =
-            job.tags.iter().flat_map(|(_, tag)| script_keys(&self.prefix, tag)).collect();
+        let guards = |tag| job.has_guards.then(|| self.guards_key(tag));
+        let keys =
+            job.tags.iter().flat_map(|(_, tag)| script_keys(&self.prefix, tag).chain(guards(tag)));
+        let keys: Vec<String> = keys.collect();
         let key = keys.first().map_or("", String::as_str);
-        self.route.command(key, call(job.script, &keys, job.lifetime))
+        let mut call = call(job.script, &keys, job.lifetime);
+        call.arg(&job.arguments);
+        self.route.command(key, call)
     }
 
     /// Fills in the versions of tags that Redis does not have, or has something else for.
@@ -97,8 +166,9 @@ impl RedisStore {
         }
         let jobs = self.seeds(tags, &known, lifetime);
         for (index, text) in self.run(jobs, deadline).await {
-            let Some(version) = read_version(&tags[index], &text?) else {
-                return Err(nobody_wrote(&tags[index]));
+            let (tag, text) = (&tags[index], text?);
+            let Some(version) = read_version(tag, &text) else {
+                return Err(guarded(tag, &text).unwrap_or_else(|| nobody_wrote(tag)));
             };
             known[index] = Some(version);
         }
@@ -119,26 +189,29 @@ impl RedisStore {
         let (root, own) = missing(tags, known, Kind::Own).partition(|(_, tag)| tag.is_root());
         let original = missing(tags, known, Kind::Original).collect();
         let jobs = [
-            Job { script: &SEED, tags: root, lifetime: self.tag_lifetime.max(lifetime) },
-            Job { script: &SEED, tags: own, lifetime },
-            Job { script: &SEED_ORIGINAL, tags: original, lifetime },
+            Job::of(&SEED, root, self.tag_lifetime.max(lifetime)).and_for_marked(&SETTLE),
+            Job::of(&SEED, own, lifetime).and_for_marked(&SETTLE),
+            Job::of(&SEED_ORIGINAL, original, lifetime),
         ];
         jobs.into_iter().filter(|job| !job.tags.is_empty()).collect()
     }
 
     /// Gives each of these tags, which are no more than a run takes, a new version.
+    /// The guard that is named leaves its tags.
     pub(super) async fn bump_some(
         &self,
         tags: &[Tag],
+        leaving: Option<GuardId>,
         deadline: Deadline,
     ) -> Vec<Result<Version, Error>> {
         let lifetime = self.tag_lifetime;
         let (original, own) =
             tags.iter().enumerate().partition(|(_, tag)| tag.kind() == Kind::Original);
-        let jobs = vec![
-            Job { script: &BUMP, tags: own, lifetime },
-            Job { script: &BUMP_ORIGINAL, tags: original, lifetime },
-        ];
+        let own = match leaving {
+            None => Job::of(&BUMP, own, lifetime).and_for_marked(&LEAVE),
+            Some(guard) => Job::of_guards(&LEAVE, own, lifetime, vec![guard.to_string()]),
+        };
+        let jobs = vec![own, Job::of(&BUMP_ORIGINAL, original, lifetime)];
         let mut versions = vec![Err(nonsense("fewer versions than tags")); tags.len()];
         let mut stamps = Vec::with_capacity(tags.len());
         for (index, text) in self.run(jobs, deadline).await {

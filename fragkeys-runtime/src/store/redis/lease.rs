@@ -1,6 +1,6 @@
 //! Leases in Redis: one key for each, beside the entry that it is about.
 //!
-//! At `{prefix}:l:…` stands the token of who runs; or `+n` behind runs that ended without
+//! At `{prefix}:l:{key_name}:{hash}` stands the token of who runs; or `+n` behind runs that ended without
 //! anything to share: so many others may run at once, each takes one off and adds what its own
 //! end lets in. Whatever else stands there is a stranger's, and nobody waits for it.
 
@@ -120,17 +120,20 @@ impl RedisStore {
     /// Where the lease of an entry stands: in a cluster, in the same slot. `None` if there is no
     /// such key (for a name with braces that do not match).
     pub(super) fn lease_key(&self, entry: &str) -> Option<String> {
-        let key = lease_key(&self.prefix, entry);
-        (!self.route.is_cluster() || slot_of(key.as_bytes()) == slot_of(entry.as_bytes()))
-            .then_some(key)
+        if self.route.is_cluster() {
+            let key = key_in_slot(&self.prefix, entry);
+            return (slot_of(key.as_bytes()) == slot_of(entry.as_bytes())).then_some(key);
+        }
+        let of_entry = entry.strip_prefix(self.prefix.as_str())?.strip_prefix(":v:")?;
+        Some(format!("{}:l:{of_entry}", self.prefix))
     }
 }
 
 type Call = fn(&Script, &[String], Duration) -> redis::Cmd;
 
-/// `{prefix}:l:{entry's key}`, the latter in braces, which a cluster goes by; or behind a copy of
-/// the braces that it has itself.
-fn lease_key(prefix: &str, entry: &str) -> String {
+/// The key of the entry in braces, which a cluster goes by; or behind a copy of the braces that it
+/// has itself.
+fn key_in_slot(prefix: &str, entry: &str) -> String {
     let own = entry.split_once('{').and_then(|(_, rest)| Some(rest.split_once('}')?.0));
     match own {
         Some(own) => format!("{prefix}:l:{{{own}}}:{entry}"),
@@ -175,7 +178,7 @@ mod tests {
     fn a_lease_stands_in_the_slot_of_its_entry() {
         for entry in ["p:v:app::f:00ff", "p:v:app::f::{{closure}}:00", "p:v:{a}{b}:0", "p:v:{}x:0"]
         {
-            let key = lease_key("p", entry);
+            let key = key_in_slot("p", entry);
             assert!(key.starts_with("p:l:"), "{key}");
             assert_eq!(slot_of(key.as_bytes()), slot_of(entry.as_bytes()), "{key}");
         }

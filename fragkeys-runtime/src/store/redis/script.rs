@@ -12,13 +12,17 @@ use redis::{Cmd, cmd};
 /// `now`: Redis's own time in µs and three digits from the caller, as a decimal text.
 /// Texts of 19 digits compare as their numbers do; Lua's own numbers hold only 53 bits.
 /// A clock before September 2001 is put behind that date, where versions begin.
-const PRELUDE: &str = r"
+pub(super) const PRELUDE: &str = r"
 local time = redis.call('TIME')
 local now = string.format('%s%06d%s', time[1], time[2], ARGV[2])
 if #now < 19 then now = '1' .. string.rep('0', 18 - #now) .. now end
+local function is_mark(text)
+    return type(text) == 'string' and #text == 19 and not string.find(text, '%D')
+        and text >= '9000000000000000000' and text < '9100000000000000000'
+end
 local function is_version(text)
     return type(text) == 'string' and #text == 19 and not string.find(text, '%D')
-        and text >= '1000000000000000000' and text <= '9223372036854775807'
+        and text >= '1000000000000000000' and text <= '9223372036854775807' and not is_mark(text)
 end
 local function version_at(key)
     local text = redis.pcall('GET', key)
@@ -29,7 +33,8 @@ local told = {now}
 
 /// max(current + 1, now). Nearly always that is `now`: so it is written at once, which tells what
 /// was there, and put right where that was not older. `INCR` adds without Lua's rounding; where it
-/// cannot (the largest number of all), `now` is at least another number.
+/// cannot (the largest number of all), `now` is at least another number. What a guard has marked is
+/// left to another script, which knows the guards.
 const BUMP_EACH: &str = r"
 local write, lifetime = redis.pcall, ARGV[1]
 for i, key in ipairs(KEYS) do
@@ -39,21 +44,27 @@ for i, key in ipairs(KEYS) do
     elseif before and before >= now and is_version(before) then
         local version = now
         redis.call('SET', key, before)
-        if type(redis.pcall('INCR', key)) == 'number' then version = redis.call('GET', key) end
+        redis.pcall('INCR', key)
+        local next = redis.call('GET', key)
+        if next ~= before and is_version(next) then version = next end
         redis.call('SET', key, version, 'PX', lifetime)
         told[#told + 1] = i
         told[#told + 1] = version
+    elseif before and before >= now and is_mark(before) then
+        redis.call('SET', key, before, 'PX', lifetime)
+        told[#told + 1] = i
+        told[#told + 1] = before
     end
 end
 return told
 ";
 
 /// `now`, only where there is still no version. A foreign `INCR` on a missing tag left a
-/// small number: that is a bump, and it gets a fresh version here too.
+/// small number: that is a bump, and it gets a fresh version here too. A guard's mark stays.
 const SEED_EACH: &str = r"
 for i, key in ipairs(KEYS) do
-    local version = version_at(key)
-    if version then
+    local version = redis.pcall('GET', key)
+    if is_version(version) or is_mark(version) then
         told[#told + 1] = i
         told[#told + 1] = version
     else
@@ -125,9 +136,9 @@ for i, key in ipairs(KEYS) do
         local version = now
         if known >= now then
             redis.call('SET', key, known)
-            if type(redis.pcall('INCR', key)) == 'number' then
-                version = redis.call('GET', key)
-            end
+            redis.pcall('INCR', key)
+            local next = redis.call('GET', key)
+            if next ~= known and is_version(next) then version = next end
         end
         redis.call('SET', key, version, 'PX', ARGV[1])
         told[#told + 1] = i
@@ -227,7 +238,7 @@ pub(super) struct Script {
 }
 
 impl Script {
-    fn new(prelude: &str, body: &str) -> Self {
+    pub(super) fn new(prelude: &str, body: &str) -> Self {
         let source = format!("{prelude}{body}");
         let sha = redis::Script::new(&source).get_hash().to_owned();
         Script { source, sha }

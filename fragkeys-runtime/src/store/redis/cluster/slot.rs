@@ -10,6 +10,20 @@ pub(in crate::store::redis) fn slot_of(key: &[u8]) -> u16 {
     crc16(between_braces(key).unwrap_or(key)) % SLOTS as u16
 }
 
+/// A key in the slot of another one, which nothing of ours has that is no such key: in a tag's text,
+/// no `\` stands before a `g`.
+pub(in crate::store::redis) fn beside(key: &str, prefix: &str) -> String {
+    if !key.contains(['{', '}']) {
+        return format!("{prefix}{{{key}}}");
+    }
+    // Mostly the first will do: it has the same text between its first braces. Where there is none, one in
+    // 16,384 will.
+    let slot = slot_of(key.as_bytes());
+    let in_slot = (0..1 << 20).map(|number| format!("{key}\\g{number}"));
+    let mut in_slot = in_slot.filter(|beside| slot_of(beside.as_bytes()) == slot);
+    in_slot.next().unwrap_or_else(|| format!("{key}\\g"))
+}
+
 /// Items in groups whose keys stand in one slot.
 pub(in crate::store::redis) fn by_slot<T>(
     items: impl IntoIterator<Item = T>,

@@ -149,6 +149,8 @@ static KEEPERS: LazyLock<Option<Handle>> = LazyLock::new(|| {
 impl Leases {
     /// The keeper: renews all leases in one go, and lets go of those whose runs have ended.
     async fn keep(self: Arc<Self>) {
+        // Not only when the first renewal is due.
+        self.route.connect();
         let mut renewed = Instant::now();
         loop {
             let due = (renewed + RENEWAL).saturating_duration_since(Instant::now());

@@ -107,8 +107,8 @@ impl Supervisor {
     }
 
     fn open(&self, error: Error) {
-        let Common { condition, server, .. } = &*self.common;
-        if condition.begins_to_fail() {
+        let Common { condition, server, is_quiet, .. } = &*self.common;
+        if !is_quiet && condition.begins_to_fail() {
             let address = &server.address;
             warning!({ server = address, breaker = Breaker::Open }
                 "{error}; calls run uncached until it answers"
@@ -119,6 +119,9 @@ impl Supervisor {
     }
 
     fn tell_connected(&self, live: &Live) {
+        if self.common.is_quiet {
+            return;
+        }
         self.common.condition.ends_to_fail();
         let address = &self.link.server.address;
         match live.cells {

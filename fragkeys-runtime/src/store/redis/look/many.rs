@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::{Pipeline, Value};
 
+use super::super::guard::guarded;
 use super::super::link::{Failure, Live};
 use super::super::read::{each_entry, each_version};
 use super::super::reply::{read_entries, read_version, read_versions};
@@ -180,7 +181,10 @@ impl RedisStore {
         let mut told: Vec<Result<(), Error>> = known.iter().map(|_| Ok(())).collect();
         for (index, text) in texts {
             match text {
-                Ok(text) => known[index] = read_version(&tags.all[index], &text),
+                Ok(text) => match guarded(&tags.all[index], &text) {
+                    None => known[index] = read_version(&tags.all[index], &text),
+                    Some(error) => told[index] = Err(error),
+                },
                 Err(error) => told[index] = Err(error),
             }
         }

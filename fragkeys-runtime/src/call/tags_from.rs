@@ -1,0 +1,121 @@
+//! A call whose value tells tags that nobody knows before.
+//!
+//! Its entry depends on all of its tags, as any entry does. Which ones those are stands in an entry of
+//! its own, the *list*, under the versions of the tags that are known before. A process that saw the
+//! list asks for the entry at once, and its versions, as ever.
+//!
+//! A value is stored under versions that were read before it was made (I1), so only if those of all
+//! its tags were: if it has a new one, its list is stored, and the next call reads them all. To go by
+//! the time of a version that was read later was refused: an `INCR` leaves none.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use super::problem::warn_once;
+use super::request::Request;
+use super::{Call, request};
+use crate::around::{Order, Reply, Wish};
+use crate::commit;
+use crate::outcome::{Outcome, Report};
+use crate::tag::Tag;
+use crate::value::Plan;
+
+mod list;
+mod sight;
+
+use sight::Sight;
+
+/// As [`run`](super::run), for a value that tells tags.
+pub fn run_with_tags_from<R, T, F, G, B>(
+    call: Call,
+    plan: Plan<R, T>,
+    cache_if: F,
+    tags_from: G,
+    body: B,
+) -> impl Future<Output = R>
+where
+    F: FnOnce(&T) -> bool,
+    G: FnOnce(&T) -> Vec<Tag>,
+    B: Future<Output = R>,
+{
+    let order = Order::take(&call.instance.name);
+    let report = Report::claim();
+    let shape = call.instance.shape;
+    let request = match request(call, &plan.ops.reading) {
+        Ok(request) => request.that_can_hold(&plan.ops.reading, shape, &report),
+        Err((name, problem, text)) => {
+            warn_once(&name, problem, || text);
+            report.tell(Outcome::Bypass);
+            None
+        }
+    };
+    answer(request, plan, report, order, cache_if, tags_from, body)
+}
+
+async fn answer<R, T, F, G, B>(
+    request: Option<Request>,
+    plan: Plan<R, T>,
+    report: Report,
+    order: Option<Arc<Order>>,
+    cache_if: F,
+    tags_from: G,
+    body: B,
+) -> R
+where
+    F: FnOnce(&T) -> bool,
+    G: FnOnce(&T) -> Vec<Tag>,
+    B: Future<Output = R>,
+{
+    // Also if its scope has ended when the body has: it may have read what was rolled back.
+    let began_inside = commit::is_inside();
+    let body = pin!(body);
+    let wish = order.as_ref().map(|order| order.wish());
+    let request = request.filter(|_| !matches!(wish, Some(Wish::Bypass)));
+    let mut looked = None;
+    if let Some(request) = request {
+        let mut budget = request.cache.budget();
+        let sight = Box::pin(Sight::look(request, &plan.ops.reading, &mut budget)).await;
+        looked = sight.map(|sight| (sight, budget));
+    }
+    report.tell(if looked.is_some() { Outcome::NotStored } else { Outcome::Bypass });
+    if let Some(wish) = wish.filter(|wish| !matches!(wish, Wish::Refresh | Wish::Bypass))
+        && let Some(order) = order
+    {
+        let reply = match (wish, looked) {
+            (Wish::Peek, Some((Sight { value: Some(value), .. }, _))) => {
+                report.tell(Outcome::Hit);
+                return (plan.join)(value);
+            }
+            (Wish::Evict, Some((sight, mut budget))) => {
+                Reply::Evicted(Box::pin(sight.evict(&mut budget)).await)
+            }
+            (Wish::Evict, None) => Reply::Evicted(false),
+            (Wish::KeyOf, Some((sight, _))) => Reply::Key(sight.key()),
+            (Wish::KeyOf, None) => Reply::Key(format!("{}:?", order.taken_by())),
+            _ => Reply::NotCached,
+        };
+        return order.reply(reply).await;
+    }
+    if let Some((sight, _)) = &mut looked
+        && wish.is_none()
+        && let Some(value) = sight.value.take()
+    {
+        report.tell(Outcome::Hit);
+        return (plan.join)(value);
+    }
+    let output = body.await;
+    // Only the value is kept over the await below: an `Err` need not be `Send`.
+    let value = match (plan.split)(output) {
+        Ok(value) => value,
+        Err(output) => return output,
+    };
+    if let Some((sight, mut budget)) = looked
+        && !began_inside
+        && sight.may_store()
+        && cache_if(&value)
+        && let Some(result) = sight.result(&plan.ops, &value, tags_from(&value))
+    {
+        report.tell(Box::pin(result.store(&mut budget)).await);
+    }
+    (plan.join)(value)
+}
