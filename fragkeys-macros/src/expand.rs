@@ -13,6 +13,7 @@ use crate::signature::{self, Future};
 use crate::template::{Template, Values};
 
 mod batch;
+mod keep;
 
 pub(crate) fn tagged_cache(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
@@ -89,18 +90,27 @@ impl CachedFn {
         let call = quote!(__fragkeys_call);
         let plan = quote!(__fragkeys_plan);
         let description = self.description(&call);
-        let cache_if = self.cache_if();
         let body = self.body();
-        // The compiler blames the whole of it for a condition of the wrong type.
-        let answer = match self.tags_from() {
-            None => quote_spanned! {cache_if.span()=>
-                ::fragkeys::__private::run(#call, #plan, #cache_if, #body).await
-            },
-            Some(tags_from) => quote_spanned! {cache_if.span()=>
-                ::fragkeys::__private::run_with_tags_from(
-                    #call, #plan, #cache_if, #tags_from, #body,
-                ).await
-            },
+        let answer = match (self.graced(&call, &plan, &body), self.kept(), self.tags_from()) {
+            (_, _, Some(tags_from)) => {
+                let cache_if = self.cache_if();
+                quote_spanned! {cache_if.span()=>
+                    ::fragkeys::__private::run_with_tags_from(
+                        #call, #plan, #cache_if, #tags_from, #body,
+                    ).await
+                }
+            }
+            (Some(graced), ..) => graced,
+            (None, Some(keep), None) => {
+                quote!(::fragkeys::__private::run_kept(#call, #plan, #keep, #body).await)
+            }
+            (None, None, None) => {
+                let cache_if = self.cache_if();
+                // The compiler blames the whole of it for a condition of the wrong type.
+                quote_spanned! {cache_if.span()=>
+                    ::fragkeys::__private::run(#call, #plan, #cache_if, #body).await
+                }
+            }
         };
         // A statement, so that nothing of it is held over the await.
         let near = (!matches!(self.near, Near::No)).then(|| {
@@ -144,10 +154,8 @@ impl CachedFn {
                 Some(quote!(#call.tag(#tag);))
             }
         });
-        let timeout = self.timeout.as_ref().map(|timeout| {
-            let duration = timeout.to_duration();
-            quote!(#call.timeout(#duration);)
-        });
+        let timeout = self.timeout.as_ref().and_then(Timeout::to_duration);
+        let timeout = timeout.map(|duration| quote!(#call.timeout(#duration);));
         let jitter = self.jitter.map(|share| quote!(#call.jitter(#share);));
         quote! {
             #(#vary_on)*
@@ -191,6 +199,12 @@ impl CachedFn {
             },
         };
         Some(quote!(|#value| { #tags }))
+    }
+
+    /// Which of `Result` and anything else the function returns.
+    fn returns(&self) -> TokenStream {
+        let output = &self.output;
+        quote_spanned!(output.span()=> ::fragkeys::__private::Returns::<#output>::new().output())
     }
 
     /// What is known at compile time.
@@ -241,15 +255,21 @@ impl CachedFn {
             (Some(Batch { element_type, .. }), _) => {
                 quote_spanned!(output.span()=> batched::<#codec, #element_type, _>())
             }
-            (None, Near::No) => quote_spanned!(output.span()=> coded::<#codec>()),
-            (None, Near::IfPossible) => quote_spanned!(output.span()=> coded::<#codec>().near()),
-            (None, Near::Surely) => {
-                quote_spanned!(output.span()=> coded::<#codec>().surely_near())
+            (None, near) => {
+                let coded = match &self.cache_err {
+                    Some(_) => quote_spanned!(output.span()=> coded_with_errors::<#codec>()),
+                    None => quote_spanned!(output.span()=> coded::<#codec>()),
+                };
+                match near {
+                    Near::No => coded,
+                    Near::IfPossible => quote_spanned!(output.span()=> #coded.near()),
+                    Near::Surely => quote_spanned!(output.span()=> #coded.surely_near()),
+                }
             }
         };
-        let plan = quote_spanned! {output.span()=>
-            ::fragkeys::__private::Returns::<#output>::new().output().#ops
-        };
+        let primable = self.is_primable.then(|| quote_spanned!(output.span()=> .primable()));
+        let returns = self.returns();
+        let plan = quote_spanned!(output.span()=> #returns.#ops #primable);
         quote! {{
             #[allow(unused_imports)]
             use ::fragkeys::__private::{NearOfAnythingElse as _, OutputOfAnythingElse as _};
@@ -325,13 +345,14 @@ impl TagSource {
 }
 
 impl Timeout {
-    /// An expression of type `Duration`.
-    fn to_duration(&self) -> TokenStream {
+    /// An expression of type `Duration`; `None` if only the value can tell.
+    pub(crate) fn to_duration(&self) -> Option<TokenStream> {
         match self {
-            Timeout::Seconds(seconds) => quote!(::core::time::Duration::from_secs(#seconds)),
-            Timeout::Expression(expression) => quote_spanned! {expression.span()=>
+            Timeout::Seconds(seconds) => Some(quote!(::core::time::Duration::from_secs(#seconds))),
+            Timeout::Expression(expression) => Some(quote_spanned! {expression.span()=>
                 ::fragkeys::__private::Timeout::duration(#expression)
-            },
+            }),
+            Timeout::OfValue(_) => None,
         }
     }
 }

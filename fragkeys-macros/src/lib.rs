@@ -27,7 +27,8 @@ mod template;
 ///
 /// | option | value | default |
 /// |---|---|---|
-/// | `timeout` | seconds, or any `Duration` expression | the cache's, 1 hour |
+/// | `timeout` | seconds, any `Duration` expression, or `\|value\| …` that gives one | the cache's, 1 hour |
+/// | `timeout_none` | the same for `None`, without the closure | `timeout` |
 /// | `tags` | list of templates, or of expressions that are `Into<Tag>` | none |
 /// | `vary_on` | list of arguments, or of paths into them (`user.id`, `self.tenant`, `self.0`) | all arguments; a method with a receiver must say |
 /// | `version` | string or integer; a new one is a new generation | none |
@@ -35,7 +36,14 @@ mod template;
 /// | `cache_name` | string: which installed cache | `"default"` |
 /// | `cache_if` | `\|value\| bool` on the value (of a `Result`, the `Ok` value) | cache all |
 /// | `tags_from` | `\|value\| tags` that only the value can tell; see below | none |
+/// | `cache_err` | `\|error\| Option<Duration>`: for how long an `Err` is cached | no `Err` is |
 /// | `jitter` | 0.0–1.0, the share of the timeout that is taken off at random | 0 |
+/// | `stale_while_revalidate` | seconds past the timeout in which an expired value, never an invalidated one, is given while one runs | 0 |
+/// | `stale_if_error` | seconds past the timeout in which the last good value stands in for an `Err`, even if it was invalidated | 0 |
+/// | `soft_timeout` | after so long the last good value is given, as `stale_if_error` says, and the run goes on | none |
+/// | `hard_timeout` | after so long the run is dropped, which is an `Err`: the error must be `From<TimedOut>` | none |
+/// | `refresh_ahead` | the last share of the timeout, in which a run may begin, as in `0.1`; or `xfetch` | none |
+/// | `background` | `false` has a caller wait for each run; `true` makes borrowed arguments an error | by the arguments |
 /// | `near` | `false` keeps the function out of the near tier; `true` makes it an error if its type cannot be kept there | kept where its type can |
 /// | `lease` | `false` lets each process run that misses, instead of one for all; see the guide `herds` | `true`; batches take none |
 /// | `codec` | a codec type | the cache's |
@@ -52,7 +60,8 @@ mod template;
 /// keep entries when a function moves, and never twice in one program.
 ///
 /// What is cached: of `Result<T, E>` the `Ok` value, of anything else all of it, `None`
-/// included. The value must be `Serialize + DeserializeOwned`; `E` needs nothing. Arguments in
+/// included. The value must be `Serialize + DeserializeOwned`; `E` needs nothing, but the same
+/// where `cache_err` chooses errors to be cached. Arguments in
 /// `vary_on` must be `Serialize`, those in templates `Display`; others need nothing.
 ///
 /// # Tags of the value
@@ -128,6 +137,15 @@ mod template;
 ///   once, so it could not make up for another's that fails. Batches take no leases.
 /// - `observe` tells `Hit` if all elements were hits, else the worst that befell one: `Bypass`,
 ///   `NotStored`, `Miss`, `Shared`. `Stats` counts elements.
+///
+/// # Runs that nobody waits for
+///
+/// With `stale_while_revalidate`, `refresh_ahead` or `soft_timeout` a run can go on without its
+/// caller if all arguments are owned as they are spelled: no reference, no lifetime but `'static`,
+/// no `impl Trait`, no type parameter that is not bound to `'static`, and `self: Arc<Self>`
+/// instead of `&self`. The body and the value must be `Send` then, and the value `Sync`. With
+/// other arguments, and with `background = false`, one caller runs and waits, and the others are
+/// given the old value. All of it, told apart: the guide `grace`.
 ///
 /// # Where it goes
 ///

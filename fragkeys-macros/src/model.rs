@@ -11,8 +11,10 @@ use crate::signature::{self, Future};
 use crate::template::Template;
 
 mod batch;
+mod grace;
 
 pub(crate) use batch::Batch;
+pub(crate) use grace::{Ahead, Grace, GraceOptions};
 
 /// A function to cache, and how.
 pub(crate) struct CachedFn {
@@ -23,13 +25,18 @@ pub(crate) struct CachedFn {
     pub(crate) vary_on: Vec<Expr>,
     pub(crate) tags: Vec<TagSource>,
     pub(crate) timeout: Option<Timeout>,
+    pub(crate) timeout_none: Option<Timeout>,
     pub(crate) version: Option<String>,
     pub(crate) key_name: Option<LitStr>,
     pub(crate) cache_name: Option<LitStr>,
     pub(crate) cache_if: Option<Expr>,
     pub(crate) tags_from: Option<Expr>,
+    pub(crate) cache_err: Option<Expr>,
     pub(crate) jitter: Option<f64>,
+    pub(crate) grace: Option<Grace>,
     pub(crate) near: Near,
+    /// May `prime` give it an output?
+    pub(crate) is_primable: bool,
     /// Does one process run for all that miss?
     pub(crate) is_leased: bool,
     pub(crate) codec: Option<Type>,
@@ -53,6 +60,8 @@ pub(crate) enum TagSource {
 pub(crate) enum Timeout {
     Seconds(u64),
     Expression(Expr),
+    /// A closure that the value is given to.
+    OfValue(Expr),
 }
 
 /// What the options may refer to.
@@ -85,6 +94,8 @@ impl CachedFn {
         };
         let tags = options.tags.map(|written| arguments.tags(written, mistakes));
         let timeout = options.timeout.and_then(|written| mistakes.keep(timeout(written)));
+        let timeout_none =
+            options.timeout_none.and_then(|written| mistakes.keep(timeout_none(written)));
         let version = options.version.and_then(|written| mistakes.keep(version(written)));
         let key_name = options
             .key_name
@@ -98,15 +109,35 @@ impl CachedFn {
         let cache_if = options.cache_if.and_then(|written| mistakes.keep(cache_if(written)));
         let tags_from =
             options.tags_from.and_then(|written| mistakes.keep(tags_from(written, is_batch)));
+        let cache_err =
+            options.cache_err.and_then(|written| mistakes.keep(cache_err(written, is_batch)));
+        let grace = Grace::new(options.grace, &function, is_batch, mistakes);
+        if let Some(tags_from) = &tags_from
+            && (grace.is_some()
+                || cache_err.is_some()
+                || timeout_none.is_some()
+                || matches!(timeout, Some(Timeout::OfValue(_))))
+        {
+            let message = "`tags_from` goes with neither of `cache_err`, `timeout_none`, \
+                           `timeout = |value| …`, `stale_while_revalidate`, `stale_if_error`, \
+                           `soft_timeout`, `hard_timeout` and `refresh_ahead`";
+            mistakes.keep::<()>(Err(syn::Error::new_spanned(tags_from, message)));
+        }
         let (future, output) = output?;
         if is_batch && batch.is_none() {
             return None;
         }
         // What might borrow would have to be bound to live for ever, by a user who has no use for it.
-        let by_itself = match is_batch || signature::may_borrow(&function.sig, &output) {
+        let may_borrow = match cache_err {
+            Some(_) => signature::may_borrow(&function.sig, &output),
+            None => signature::may_value_borrow(&function.sig, &output),
+        };
+        let by_itself = match is_batch || may_borrow {
             true => Near::No,
             false => Near::IfPossible,
         };
+        let is_primable = !signature::may_borrow(&function.sig, &output)
+            && !signature::has_associated_type(&output);
         let near = near.unwrap_or(by_itself);
         Some(CachedFn {
             function,
@@ -115,13 +146,17 @@ impl CachedFn {
             vary_on,
             tags: tags.unwrap_or_default(),
             timeout,
+            timeout_none,
             version,
             key_name,
             cache_name,
             cache_if,
             tags_from,
+            cache_err,
             jitter,
+            grace,
             near,
+            is_primable,
             is_leased: lease.unwrap_or(!is_batch),
             codec: options.codec,
             batch,
@@ -298,17 +333,45 @@ fn root(path: &Expr) -> Option<&Ident> {
     }
 }
 
+/// A time, or a closure that gives one for the value.
 fn timeout(written: Expr) -> syn::Result<Timeout> {
     let written = ungrouped(written);
+    match &written {
+        Expr::Closure(closure) if closure.inputs.len() == 1 => Ok(Timeout::OfValue(written)),
+        Expr::Closure(closure) => {
+            let message = "`timeout` takes a time, or a closure of the value that gives one, as in \
+                           `timeout = |value| if value.is_final { 86_400 } else { 60 }`";
+            Err(syn::Error::new_spanned(&closure.inputs, message))
+        }
+        _ => time("timeout", written),
+    }
+}
+
+/// A time for `None`. With none at all, it is not cached.
+fn timeout_none(written: Expr) -> syn::Result<Timeout> {
+    time("timeout_none", ungrouped(written))
+}
+
+/// Seconds, or an expression that is no literal.
+fn time(option: &str, written: Expr) -> syn::Result<Timeout> {
     let problem = match &written {
         Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) => match seconds.base10_parse() {
             Ok(0) => {
-                let message = "`timeout = 0` would never cache anything; leave the attribute off, or give a time";
+                let message = match option {
+                    "timeout" => {
+                        "`timeout = 0` would never cache anything; leave the attribute off, or give a time"
+                    }
+                    "timeout_none" => {
+                        "`timeout_none = 0` would never cache `None`; write `cache_if = Option::is_some`, or give a time"
+                    }
+                    _ => "no time at all; leave this off, or give one",
+                };
                 return Err(syn::Error::new(seconds.span(), message));
             }
             Ok(seconds) => return Ok(Timeout::Seconds(seconds)),
             Err(_) => format!("`{seconds}` is not a timeout"),
         },
+        Expr::Closure(_) => format!("only `timeout` can depend on the value, and not `{option}`"),
         Expr::Lit(literal) => format!("`{}` is not a timeout", literal.to_token_stream()),
         Expr::Unary(ExprUnary { op: UnOp::Neg(_), .. }) => {
             "a timeout cannot be negative".to_owned()
@@ -317,8 +380,8 @@ fn timeout(written: Expr) -> syn::Result<Timeout> {
     };
     let message = format!(
         "{problem}; write whole seconds, as in {}, or a `Duration`, as in \
-         `timeout = std::time::Duration::from_millis(500)`",
-        example::<Options>("timeout")
+         `{option} = std::time::Duration::from_millis(500)`",
+        example::<Options>(option)
     );
     Err(syn::Error::new_spanned(written, message))
 }
@@ -410,6 +473,25 @@ fn cache_if(written: Expr) -> syn::Result<Expr> {
     let message = format!(
         "`cache_if` takes a function of the value, as in {} or `cache_if = Option::is_some`",
         example::<Options>("cache_if")
+    );
+    Err(syn::Error::new_spanned(problem, message))
+}
+
+/// What surely chooses no errors; the rest is checked by its type.
+fn cache_err(written: Expr, is_batch: bool) -> syn::Result<Expr> {
+    if is_batch {
+        let message =
+            "an error of a batch is about no element, so it is not cached; leave `cache_err` off";
+        return Err(syn::Error::new_spanned(written, message));
+    }
+    let problem = match &written {
+        Expr::Lit(_) => &written as &dyn quote::ToTokens,
+        Expr::Closure(closure) if closure.inputs.len() != 1 => &closure.inputs,
+        _ => return Ok(written),
+    };
+    let message = format!(
+        "`cache_err` takes a function of the error that says for how long to keep it, or `None`, as in {}",
+        example::<Options>("cache_err")
     );
     Err(syn::Error::new_spanned(problem, message))
 }

@@ -6,11 +6,13 @@ use syn::parse::{ParseStream, Parser as _};
 use syn::{Expr, ExprArray, ExprLit, Lit, LitStr, Token, Type};
 
 use crate::diag::{Mistakes, did_you_mean, list};
+use crate::model::GraceOptions;
 
 /// What was written in `#[tagged_cache(..)]`, each option at most once.
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) timeout: Option<Expr>,
+    pub(crate) timeout_none: Option<Expr>,
     pub(crate) tags: Option<Expr>,
     pub(crate) vary_on: Option<Expr>,
     pub(crate) version: Option<Expr>,
@@ -18,7 +20,9 @@ pub(crate) struct Options {
     pub(crate) cache_name: Option<Expr>,
     pub(crate) cache_if: Option<Expr>,
     pub(crate) tags_from: Option<Expr>,
+    pub(crate) cache_err: Option<Expr>,
     pub(crate) jitter: Option<Expr>,
+    pub(crate) grace: GraceOptions,
     pub(crate) near: Option<Expr>,
     pub(crate) lease: Option<Expr>,
     pub(crate) codec: Option<Type>,
@@ -47,6 +51,7 @@ pub(crate) trait OptionSet: Default {
 impl OptionSet for Options {
     const EXAMPLES: &'static [(&'static str, &'static str)] = &[
         ("timeout", "timeout = 3600"),
+        ("timeout_none", "timeout_none = 60"),
         ("tags", "tags = [\"User:<user_id>\"]"),
         ("vary_on", "vary_on = [user_id]"),
         ("version", "version = 2"),
@@ -57,7 +62,14 @@ impl OptionSet for Options {
             "tags_from",
             "tags_from = |page: &Page| page.items.iter().map(|item| Tag::new(\"Item\", item.id))",
         ),
+        ("cache_err", "cache_err = |error| error.is_not_found().then_some(Duration::from_secs(5))"),
         ("jitter", "jitter = 0.1"),
+        ("stale_while_revalidate", "stale_while_revalidate = 60"),
+        ("stale_if_error", "stale_if_error = 86_400"),
+        ("soft_timeout", "soft_timeout = Duration::from_millis(200)"),
+        ("hard_timeout", "hard_timeout = 5"),
+        ("refresh_ahead", "refresh_ahead = 0.1"),
+        ("background", "background = false"),
         ("near", "near = false"),
         ("lease", "lease = false"),
         ("codec", "codec = fragkeys::Json"),
@@ -69,6 +81,7 @@ impl OptionSet for Options {
     fn keep(&mut self, name: &Ident, value: ParseStream<'_>) -> syn::Result<()> {
         match name.to_string().as_str() {
             "timeout" => set(&mut self.timeout, name, value.parse()?),
+            "timeout_none" => set(&mut self.timeout_none, name, value.parse()?),
             "tags" => set(&mut self.tags, name, value.parse()?),
             "vary_on" => set(&mut self.vary_on, name, value.parse()?),
             "version" => set(&mut self.version, name, value.parse()?),
@@ -76,7 +89,14 @@ impl OptionSet for Options {
             "cache_name" => set(&mut self.cache_name, name, value.parse()?),
             "cache_if" => set(&mut self.cache_if, name, value.parse()?),
             "tags_from" => set(&mut self.tags_from, name, value.parse()?),
+            "cache_err" => set(&mut self.cache_err, name, value.parse()?),
             "jitter" => set(&mut self.jitter, name, value.parse()?),
+            "stale_while_revalidate" => set(&mut self.grace.while_revalidate, name, value.parse()?),
+            "stale_if_error" => set(&mut self.grace.if_error, name, value.parse()?),
+            "soft_timeout" => set(&mut self.grace.soft_timeout, name, value.parse()?),
+            "hard_timeout" => set(&mut self.grace.hard_timeout, name, value.parse()?),
+            "refresh_ahead" => set(&mut self.grace.refresh_ahead, name, value.parse()?),
+            "background" => set(&mut self.grace.background, name, value.parse()?),
             "near" => set(&mut self.near, name, value.parse()?),
             "lease" => set(&mut self.lease, name, value.parse()?),
             "codec" => set(&mut self.codec, name, codec(value)?),

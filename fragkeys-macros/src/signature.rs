@@ -1,10 +1,12 @@
 //! What can be read off a function's signature: arguments, and the type that it resolves to.
 
-use proc_macro2::Ident;
+use proc_macro2::{Ident, TokenStream};
+use quote::ToTokens as _;
 use syn::visit::{self, Visit};
 use syn::{
-    FnArg, GenericArgument, Lifetime, PatIdent, Path, PathArguments, ReturnType, Signature, Type,
-    TypeImplTrait, TypeParam, TypeParamBound, TypePath, WherePredicate,
+    FnArg, GenericArgument, Lifetime, PatIdent, Path, PathArguments, ReceiverKind, ReturnType,
+    Signature, Type, TypeImplTrait, TypeParam, TypeParamBound, TypePath, TypeReference,
+    WherePredicate,
 };
 
 /// How the function gives its future.
@@ -180,7 +182,30 @@ fn loosen(boxed: &mut Type) {
     }
 }
 
-/// Might the value hold what does not live for ever? A type parameter that is not bound to, or a
+/// As [`may_borrow`], of what of an output is the value: all of it but the error of a `Result`.
+pub(crate) fn may_value_borrow(signature: &Signature, output: &Type) -> bool {
+    may_borrow(signature, value(output))
+}
+
+/// Is there something like `Self::Error` in it? In a trait, nobody knows what that borrows.
+pub(crate) fn has_associated_type(output: &Type) -> bool {
+    struct Associated(bool);
+    impl<'a> Visit<'a> for Associated {
+        fn visit_type_path(&mut self, path: &'a TypePath) {
+            let is_type =
+                |first: &syn::PathSegment| first.ident.to_string().starts_with(char::is_uppercase);
+            let segments = &path.path.segments;
+            self.0 |= path.qself.is_some()
+                || (segments.len() > 1 && segments.first().is_some_and(is_type));
+            visit::visit_type_path(self, path);
+        }
+    }
+    let mut associated = Associated(false);
+    associated.visit_type(output);
+    associated.0
+}
+
+/// Might it hold what does not live for ever? A type parameter that is not bound to, or a
 /// lifetime. Those of an `impl` block cannot be seen here, but for the custom to give parameters
 /// a single letter.
 pub(crate) fn may_borrow(signature: &Signature, output: &Type) -> bool {
@@ -217,8 +242,41 @@ pub(crate) fn may_borrow(signature: &Signature, output: &Type) -> bool {
         }
     }
     let mut parts = Parts { signature, may_borrow: false };
-    parts.visit_type(value(output));
+    parts.visit_type(output);
     parts.may_borrow
+}
+
+/// An argument that may hold what does not live for ever; of a method, `self` is one.
+pub(crate) fn borrowed_argument(signature: &Signature) -> Option<TokenStream> {
+    struct References(bool);
+    impl<'a> Visit<'a> for References {
+        fn visit_type_reference(&mut self, reference: &'a TypeReference) {
+            self.0 |= reference.lifetime.is_none();
+            visit::visit_type_reference(self, reference);
+        }
+
+        fn visit_type_impl_trait(&mut self, _: &'a TypeImplTrait) {
+            self.0 = true;
+        }
+    }
+    let borrows = |ty: &Type| {
+        let mut references = References(false);
+        references.visit_type(ty);
+        references.0 || may_borrow(signature, ty)
+    };
+    signature.inputs.iter().find_map(|argument| match argument {
+        FnArg::Receiver(receiver) => {
+            let is_borrowed = match &receiver.kind {
+                ReceiverKind::Value => false,
+                ReceiverKind::Typed(_, ty) => borrows(ty),
+                // `&self`, and what else there may be one day.
+                _ => true,
+            };
+            is_borrowed.then(|| receiver.to_token_stream())
+        }
+        FnArg::Typed(typed) if borrows(&typed.ty) => Some(typed.ty.to_token_stream()),
+        _ => None,
+    })
 }
 
 /// What of an output is the value: of a `Result`, its first argument.

@@ -7,6 +7,11 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Poll;
 
+mod offer;
+
+pub use offer::prime;
+pub(crate) use offer::take_offer;
+
 /// Gives what is cached for a call, and never runs its function: `None` if nothing is.
 ///
 /// `peek(profile(42))` is about the outermost cached call in the future: an annotated function,
@@ -138,6 +143,7 @@ pub(crate) enum Wish {
     Evict,
     Bypass,
     KeyOf,
+    Prime,
 }
 
 /// The answer of a call that does not run its function.
@@ -146,6 +152,7 @@ pub(crate) enum Reply {
     NotCached,
     Evicted(bool),
     Key(String),
+    Primed(bool),
 }
 
 #[derive(Debug)]

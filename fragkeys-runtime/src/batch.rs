@@ -1,5 +1,6 @@
 //! What a batch is about: its elements, and the map that its function returns.
 
+use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
 
@@ -7,7 +8,7 @@ use serde::Serialize;
 
 use crate::codec::ChosenCodec;
 use crate::encode::{self, Buffer};
-use crate::value::{Cacheable, Fallible, Ops, Whole};
+use crate::value::{Cacheable, Fallible, Ops, ValueOf, Whole};
 
 /// What a function under `#[tagged_cache(batch)]` returns: a map from element to value.
 ///
@@ -144,6 +145,8 @@ pub struct BatchPlan<R, M, K, V> {
     /// The map, or the output that has none.
     pub(crate) split: fn(R) -> Result<M, R>,
     pub(crate) join: fn(M) -> R,
+    /// An output out of its box, if its type can be told apart from others.
+    pub(crate) take: Option<fn(Box<dyn Any>) -> Option<R>>,
     pub(crate) map: MapOps<M, K, V>,
     pub(crate) ops: Ops<V>,
 }
@@ -170,7 +173,13 @@ impl<R> Whole<R> {
         R: BatchOf<K, V>,
         V: Cacheable,
     {
-        BatchPlan { split: Ok, join: |map| map, map: MapOps::new(), ops: Ops::new::<C>() }
+        BatchPlan {
+            split: Ok,
+            join: |map| map,
+            take: None,
+            map: MapOps::new(),
+            ops: Ops::new::<C>(),
+        }
     }
 }
 
@@ -182,6 +191,35 @@ impl<M, E> Fallible<M, E> {
         V: Cacheable,
     {
         let split = |output: Result<M, E>| output.map_err(Err);
-        BatchPlan { split, join: Ok, map: MapOps::new(), ops: Ops::new::<C>() }
+        BatchPlan { split, join: Ok, take: None, map: MapOps::new(), ops: Ops::new::<C>() }
+    }
+}
+
+impl<M> Whole<M> {
+    /// The values in the map, for what is said of them.
+    pub fn value_in_map(&self) -> ValueOf<M::Value>
+    where
+        M: BatchMap,
+    {
+        ValueOf::new()
+    }
+}
+
+impl<M, E> Fallible<M, E> {
+    pub fn value_in_map(&self) -> ValueOf<M::Value>
+    where
+        M: BatchMap,
+    {
+        ValueOf::new()
+    }
+}
+
+impl<R, M, K, V> BatchPlan<R, M, K, V> {
+    pub fn primable(mut self) -> Self
+    where
+        R: 'static,
+    {
+        self.take = Some(|offer| offer.downcast().ok().map(|output| *output));
+        self
     }
 }

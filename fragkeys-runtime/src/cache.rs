@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
+
 use crate::codec::Format;
 use crate::condition::{Condition, LastError};
 use crate::config::{SHORTEST_TIMEOUT, Settings};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
+use crate::grace::{Background, Failures};
 use crate::key::{Identity, Place};
 use crate::lease::Claim;
 use crate::log::{notice, warning};
@@ -39,6 +42,8 @@ struct Shared {
     queue: Arc<BumpQueue>,
     near: Option<NearTier>,
     flights: Arc<Flights>,
+    background: Arc<Background>,
+    failures: Failures,
     counters: Counters,
     reads: Condition,
     writes: Condition,
@@ -76,6 +81,8 @@ impl Cache {
         const FLIGHT_SHARDS: usize = 32;
         let near = settings.near.map(|near| NearTier::new(near.max_bytes));
         let flights = Arc::new(Flights::new(FLIGHT_SHARDS, settings.max_flight_waiters));
+        let background = Background::new(settings.max_refreshes, settings.max_queued_refreshes);
+        let failures = Failures::new(settings.retry_after);
         Cache {
             shared: Arc::new(Shared {
                 name,
@@ -84,6 +91,8 @@ impl Cache {
                 queue,
                 near,
                 flights,
+                background: Arc::new(background),
+                failures,
                 counters: Counters::default(),
                 reads: Condition::default(),
                 writes: Condition::default(),
@@ -209,6 +218,16 @@ impl Cache {
         &self.shared.flights
     }
 
+    /// The runs that nobody waits for.
+    pub(crate) fn background(&self) -> &Arc<Background> {
+        &self.shared.background
+    }
+
+    /// What fails, of functions that ask for grace.
+    pub(crate) fn failures(&self) -> &Failures {
+        &self.shared.failures
+    }
+
     pub(crate) fn flight_wait(&self) -> Duration {
         self.shared.settings.flight_wait
     }
@@ -325,6 +344,20 @@ impl Cache {
         if answer.is_ok() {
             self.shared.counters.stored.add();
         }
+        answer
+    }
+
+    /// What stands at a key, whatever the versions of tags are.
+    pub(crate) async fn bytes_at(
+        &self,
+        key: &str,
+        budget: &mut Budget,
+    ) -> Result<Option<Bytes>, Error> {
+        budget.check()?;
+        let deadline = budget.deadline();
+        let answer = self.shared.store.bytes_at(key, deadline).await;
+        budget.spend(deadline);
+        self.judge(&self.shared.reads, "reading", &answer);
         answer
     }
 

@@ -16,6 +16,8 @@ use crate::value::{KeyPart, Plan, Reading, TagPart};
 
 mod answer;
 pub(crate) mod batch;
+pub(crate) mod grace;
+pub(crate) mod keep;
 mod lease;
 mod miss;
 mod near;
@@ -25,6 +27,7 @@ mod request;
 mod tags_from;
 
 pub(crate) use answer::answer;
+pub(crate) use keep::Keep;
 pub use near::near;
 pub(crate) use problem::Unstorable;
 use problem::{Problem, warn_once};
@@ -142,9 +145,13 @@ impl Call {
     /// The timeout of this entry: a random share is taken off, so that entries stored
     /// together do not fall due together.
     fn jittered_timeout(&self, cache: &Cache) -> Duration {
-        let timeout = self.timeout.unwrap_or_else(|| cache.default_timeout()).min(LONGEST_TIMEOUT);
-        timeout.mul_f64(1.0 - self.jitter.clamp(0.0, 1.0) * fastrand::f64())
+        jittered(self.timeout.unwrap_or_else(|| cache.default_timeout()), self.jitter)
     }
+}
+
+/// A timeout, with a random share of it taken off.
+fn jittered(timeout: Duration, share: f64) -> Duration {
+    timeout.min(LONGEST_TIMEOUT).mul_f64(1.0 - share.clamp(0.0, 1.0) * fastrand::f64())
 }
 
 /// Runs a cached call: the answer is the cache's or the body's, and never an error of ours (I5).
@@ -158,18 +165,46 @@ where
     F: FnOnce(&T) -> bool,
     B: Future<Output = R>,
 {
+    begin(call, plan, |value: &T| Keep::of_condition(cache_if(value)), body)
+}
+
+/// The same where the value says for how long it is kept.
+pub fn run_kept<R, T, K, B>(
+    call: Call,
+    plan: Plan<R, T>,
+    keep: K,
+    body: B,
+) -> impl Future<Output = R>
+where
+    K: FnOnce(&T) -> Keep,
+    B: Future<Output = R>,
+{
+    let jitter = call.jitter;
+    begin(call, plan, move |value: &T| keep(value).jittered(jitter), body)
+}
+
+fn begin<R, T, K, B>(call: Call, plan: Plan<R, T>, keep: K, body: B) -> impl Future<Output = R>
+where
+    K: FnOnce(&T) -> Keep,
+    B: Future<Output = R>,
+{
     let order = Order::take(&call.instance.name);
     let report = Report::claim();
+    let request = prepare(call, &plan, &report);
+    answer(request, plan, report, order, keep, body)
+}
+
+/// What a call asks of its cache, if it can be cached.
+fn prepare<R, T>(call: Call, plan: &Plan<R, T>, report: &Report) -> Option<Request> {
     let shape = call.instance.shape;
-    let request = match request(call, &plan.ops.reading) {
-        Ok(request) => request.that_can_hold(&plan.ops.reading, shape, &report),
+    match request(call, &plan.ops.reading) {
+        Ok(request) => request.that_can_hold(&plan.ops.reading, shape, report),
         Err((name, problem, text)) => {
             warn_once(&name, problem, || text);
             report.tell(Outcome::Bypass);
             None
         }
-    };
-    answer(request, plan, report, order, cache_if, body)
+    }
 }
 
 /// What a call asks of its cache; or for which function, and why, it cannot be cached.
@@ -197,6 +232,7 @@ fn request<T>(
         near: is_near.then(|| call.bytes.as_slice().into()),
         // The shape is part of the fingerprint.
         sealed_with: Vec::new(),
+        grace: None,
         is_leased: call.site.is_leased,
         name,
         cache,

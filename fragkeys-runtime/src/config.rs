@@ -61,6 +61,9 @@ pub(crate) struct Settings {
     pub(crate) max_queued_bumps: usize,
     pub(crate) flight_wait: Duration,
     pub(crate) max_flight_waiters: usize,
+    pub(crate) max_refreshes: usize,
+    pub(crate) max_queued_refreshes: usize,
+    pub(crate) retry_after: Duration,
     pub(crate) lease_wait: Duration,
     pub(crate) format: Format,
     pub(crate) also_bump: Vec<FragmentedKeys>,
@@ -119,6 +122,9 @@ impl Config {
                 max_queued_bumps: 10_000,
                 flight_wait: Duration::from_secs(10),
                 max_flight_waiters: 100_000,
+                max_refreshes: 64,
+                max_queued_refreshes: 1_000,
+                retry_after: Duration::from_secs(1),
                 lease_wait: Duration::from_secs(5),
                 format: Format::Bincode,
                 also_bump: Vec::new(),
@@ -204,6 +210,36 @@ impl Config {
     /// How many calls wait for one run. Default: 100,000. Those past it run themselves.
     pub fn max_flight_waiters(mut self, calls: usize) -> Self {
         self.settings.max_flight_waiters = calls;
+        self
+    }
+
+    /// How many runs of this process nobody waits for, at once. Default: 64.
+    ///
+    /// They are those of functions with `stale_while_revalidate`, `refresh_ahead` or `soft_timeout`
+    /// whose arguments are owned. Past it, one that is to begin waits for its turn, and one that a
+    /// caller would hand over stays that caller's. With 0 there are none: the caller who finds an
+    /// old value runs, and the others are given it.
+    pub fn max_refreshes(mut self, runs: usize) -> Self {
+        self.settings.max_refreshes = runs;
+        self
+    }
+
+    /// How many such runs wait for their turn. Default: 1,000. Past it, a call is given the old
+    /// value and begins no run: the next one tries again. [`Stats::refused_refreshes`] counts them.
+    ///
+    /// [`Stats::refused_refreshes`]: crate::Stats::refused_refreshes
+    pub fn max_queued_refreshes(mut self, runs: usize) -> Self {
+        self.settings.max_queued_refreshes = runs;
+        self
+    }
+
+    /// How long after a failed run nobody runs again, where an old value can be given instead.
+    /// Default: 1 second; zero lets each call try.
+    ///
+    /// It is for each entry, and in this process. After it, one call runs, and the others are given
+    /// the old value until it has succeeded.
+    pub fn retry_after(mut self, pause: Duration) -> Self {
+        self.settings.retry_after = pause;
         self
     }
 
@@ -332,6 +368,8 @@ impl Config {
             "max_queued_bumps is zero: a failed bump would bump the whole cache"
         } else if settings.flight_wait > Duration::from_secs(3_600) {
             "flight_wait is above an hour: a call would wait that long for a run that hangs"
+        } else if settings.retry_after > Duration::from_secs(3_600) {
+            "retry_after is above an hour: for so long a source that works again would not be asked"
         } else if settings.lease_wait > Duration::from_secs(3_600) {
             "lease_wait is above an hour: a call would wait that long for a run that hangs"
         } else if settings.prefix.is_empty() {

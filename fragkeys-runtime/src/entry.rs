@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::around::Order;
 use crate::cache::Cache;
-use crate::call::{Looked, Request, answer, identify};
+use crate::call::{Keep, Looked, Request, answer, identify};
 use crate::codec::OfCache;
 use crate::config::LONGEST_TIMEOUT;
 use crate::encode::append_text;
@@ -240,7 +240,7 @@ impl Entry {
             plan.ops.reading.shape(),
             &report,
         );
-        answer(request, plan, report, order, |_| true, async move { make().await }).await
+        answer(request, plan, report, order, |_| Keep::Usual, async move { make().await }).await
     }
 
     async fn place(&self, budget: &mut crate::cache::Budget) -> Result<Arc<Place>, Error> {
@@ -255,6 +255,7 @@ impl Entry {
             sealed_with: reading.shape().fingerprint.to_le_bytes().to_vec(),
             timeout: self.timeout_or_default(),
             near: None,
+            grace: None,
             is_leased: true,
             name: self.name.clone(),
             view: global::view(),

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! 0   format    1 byte
-//! 1   flags     1 byte, none yet
+//! 1   flags     1 byte: 1 if the store keeps it past its time, for grace
 //! 2   created   8 bytes, ms since 1970 by the writer's clock
 //! 10  expires   8 bytes, the same: when the value is due (the store may keep it longer)
 //! 18  checksum  8 bytes, xxh3 of what follows, seeded with that of what precedes
 //! 26  address   4 bytes of length, then the bytes: identity and versions
-//! ..  payload   the rest, as the codec wrote it
+//! ..  payload   the rest, as the codec wrote it; with the flag, 4 bytes behind it: how many ms the
+//!               run took
 //! ```
 //!
 //! Whatever does not verify is a miss: a stranger's bytes, a cut or flipped entry,
@@ -17,11 +18,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use crate::grace::Age;
+
 #[cfg(test)]
 mod tests;
 
 /// Changes with this layout or with the bytes of an address.
 const FORMAT: u8 = 0xF1;
+/// Of an entry that is kept past its time. Who knows nothing of grace takes it for a stranger's.
+const KEPT_LONGER: u8 = 1;
+const RUN_TIME: usize = size_of::<u32>();
+const CREATED: std::ops::Range<usize> = 2..10;
 const EXPIRES: std::ops::Range<usize> = 10..18;
 const CHECKSUM: std::ops::Range<usize> = 18..26;
 const ADDRESS_LENGTH: std::ops::Range<usize> = 26..30;
@@ -29,16 +36,28 @@ const HEAD: usize = ADDRESS_LENGTH.end;
 
 /// The bytes to store. `None` if the address is too long to be written down.
 pub(crate) fn seal(address: &[u8], payload: &[u8], timeout: Duration) -> Option<Vec<u8>> {
-    let address_length = u32::try_from(address.len()).ok()?;
     let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let mut bytes = Vec::with_capacity(HEAD + address.len() + payload.len());
-    bytes.extend_from_slice(&[FORMAT, 0]);
-    bytes.extend_from_slice(&millis(created).to_le_bytes());
-    bytes.extend_from_slice(&millis(created.saturating_add(timeout)).to_le_bytes());
+    let times = [created, created.saturating_add(timeout)];
+    write(0, times, address, [payload, &[]])
+}
+
+/// The bytes of a value that is kept past its time.
+pub(crate) fn seal_aged(address: &[u8], payload: &[u8], age: &Age) -> Option<Vec<u8>> {
+    let ran_for = u32::try_from(age.ran_for.as_millis()).unwrap_or(u32::MAX);
+    let times = [age.created, age.expires];
+    write(KEPT_LONGER, times, address, [payload, &ran_for.to_le_bytes()])
+}
+
+fn write(flags: u8, times: [Duration; 2], address: &[u8], payload: [&[u8]; 2]) -> Option<Vec<u8>> {
+    let address_length = u32::try_from(address.len()).ok()?;
+    let length = HEAD + address.len() + payload.iter().map(|part| part.len()).sum::<usize>();
+    let mut bytes = Vec::with_capacity(length);
+    bytes.extend_from_slice(&[FORMAT, flags]);
+    times.iter().for_each(|time| bytes.extend_from_slice(&millis(*time).to_le_bytes()));
     bytes.extend_from_slice(&[0; 8]);
     bytes.extend_from_slice(&address_length.to_le_bytes());
     bytes.extend_from_slice(address);
-    bytes.extend_from_slice(payload);
+    payload.iter().for_each(|part| bytes.extend_from_slice(part));
     let checksum = checksum(&bytes)?;
     bytes.get_mut(CHECKSUM)?.copy_from_slice(&checksum);
     Some(bytes)
@@ -46,7 +65,34 @@ pub(crate) fn seal(address: &[u8], payload: &[u8], timeout: Duration) -> Option<
 
 /// The payload of an entry that was sealed for exactly this address.
 pub(crate) fn open<'a>(bytes: &'a [u8], address: &[u8]) -> Option<&'a [u8]> {
-    if *bytes.first()? != FORMAT || *bytes.get(1)? != 0 {
+    if *bytes.get(1)? != 0 {
+        return None;
+    }
+    verified(bytes, address)
+}
+
+/// The payload of an entry that may be old, and how old it is.
+pub(crate) fn open_aged<'a>(bytes: &'a [u8], address: &[u8]) -> Option<(&'a [u8], Age)> {
+    let flags = *bytes.get(1)?;
+    let payload = verified(bytes, address).filter(|_| flags & !KEPT_LONGER == 0)?;
+    let (payload, ran_for) = match flags {
+        0 => (payload, Duration::ZERO),
+        _ => {
+            let (payload, millis) =
+                payload.split_at_checked(payload.len().checked_sub(RUN_TIME)?)?;
+            let millis = u32::from_le_bytes(millis.try_into().ok()?);
+            (payload, Duration::from_millis(millis.into()))
+        }
+    };
+    let time = |range: std::ops::Range<usize>| {
+        let bytes: [u8; 8] = bytes.get(range)?.try_into().ok()?;
+        Some(Duration::from_millis(u64::from_le_bytes(bytes)))
+    };
+    Some((payload, Age { created: time(CREATED)?, expires: time(EXPIRES)?, ran_for }))
+}
+
+fn verified<'a>(bytes: &'a [u8], address: &[u8]) -> Option<&'a [u8]> {
+    if *bytes.first()? != FORMAT {
         return None;
     }
     let address_length = u32::from_le_bytes(bytes.get(ADDRESS_LENGTH)?.try_into().ok()?);

@@ -6,6 +6,7 @@
 //! `flight_wait`, whatever it is that does not end.
 
 use std::hash::{Hash, Hasher};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -77,6 +78,20 @@ pub(crate) fn is_led_here(flight: &Arc<Flight>) -> bool {
 pub(crate) async fn lead<B: Future>(flights: Vec<Arc<Flight>>, body: B) -> B::Output {
     let around = LED.try_with(Led::clone).ok();
     LED.scope(Led(Arc::new(Link { flights, around })), body).await
+}
+
+/// The output of a future, if it is there before the alarm rings.
+pub(crate) async fn in_time<F: Future>(
+    mut future: Pin<&mut F>,
+    alarm: Option<&Alarm>,
+) -> Option<F::Output> {
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        alarm.map_or(Poll::Pending, |alarm| alarm.poll(context).map(|()| None))
+    })
+    .await
 }
 
 /// Waits for an answer or for the turn to run, and no longer than so long. `None` if it is not

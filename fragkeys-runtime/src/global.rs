@@ -62,7 +62,7 @@ pub async fn with_cache<F: Future>(cache: Cache, future: F) -> F::Output {
 
 /// Runs a future that sees the versions in this way.
 pub(crate) async fn with_view<F: Future>(view: View, future: F) -> F::Output {
-    GIVEN.scope(Given { cache: scoped(), view: Some(Arc::new(view)) }, future).await
+    GIVEN.scope(Given { cache: scope(), view: Some(Arc::new(view)) }, future).await
 }
 
 /// How the code that is running sees the versions, if it was told.
@@ -74,7 +74,7 @@ pub(crate) fn view() -> Option<Arc<View>> {
 /// embedded store, which logs once that nothing was installed.
 #[must_use]
 pub fn cache() -> Cache {
-    scoped().or_else(installed).unwrap_or_else(embedded)
+    scope().or_else(installed).unwrap_or_else(embedded)
 }
 
 /// The cache that was installed under a name.
@@ -99,7 +99,7 @@ pub fn cache_named(name: &str) -> Result<Cache, Error> {
 /// All caches that functions use here: [`with_cache`]'s, else all that are installed, else the
 /// embedded store. A bump goes to each, as functions of any may depend on the tag.
 pub(crate) fn caches() -> Vec<Cache> {
-    if let Some(scoped) = scoped() {
+    if let Some(scoped) = scope() {
         return vec![scoped];
     }
     let mut caches: Vec<Cache> = installed().into_iter().collect();
@@ -174,7 +174,8 @@ fn installed() -> Option<Cache> {
     INSTALLED.load().as_deref().cloned()
 }
 
-fn scoped() -> Option<Cache> {
+/// The cache that [`with_cache`] has set here.
+pub(crate) fn scope() -> Option<Cache> {
     GIVEN.try_with(|given| given.cache.clone()).ok().flatten()
 }
 

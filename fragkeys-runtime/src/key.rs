@@ -34,8 +34,30 @@ impl Identity {
         for version in versions {
             address.extend_from_slice(&version.to_le_bytes());
         }
+        self.at_address(address)
+    }
+
+    fn at_address(&self, address: Vec<u8>) -> Place {
         let key = format!("{}:{:032x}", self.key_base, xxh3_128(&address));
         Place { key, address, grounds: None }
+    }
+
+    /// Where the way to the last good value stands, whatever the versions are.
+    pub(crate) fn pointer(&self, prefix: &str) -> Place {
+        let name = self.key_base.get(prefix.len() + ENTRY.len()..).unwrap_or_default();
+        let key = format!("{prefix}{POINTER}{name}:{:032x}", xxh3_128(&self.bytes));
+        Place { key, address: self.bytes.clone(), grounds: None }
+    }
+
+    /// What a pointer to this place holds: the versions in its address.
+    pub(crate) fn versions_at<'a>(&self, place: &'a Place) -> &'a [u8] {
+        place.address.get(self.bytes.len()..).unwrap_or_default()
+    }
+
+    /// The place that a pointer leads to; `None` if it holds something else than versions.
+    pub(crate) fn pointed_at(&self, versions: &[u8]) -> Option<Place> {
+        let is_whole = versions.len() == self.tags.len() * 8;
+        is_whole.then(|| self.at_address([&self.bytes, versions].concat()))
     }
 }
 
@@ -61,8 +83,12 @@ impl Place {
 
 /// How the keys of all entries of one function, or of one name, begin.
 pub(crate) fn key_base(prefix: &str, key_name: &str) -> String {
-    format!("{prefix}:v:{key_name}")
+    format!("{prefix}{ENTRY}{key_name}")
 }
+
+/// What stands between prefix and name in the keys of entries, and of pointers.
+const ENTRY: &str = ":v:";
+const POINTER: &str = ":p:";
 
 /// Where a tag's version stands.
 #[cfg(feature = "redis")]

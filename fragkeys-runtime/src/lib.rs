@@ -11,6 +11,7 @@ mod batch;
 mod cache;
 #[allow(missing_docs)] // public for generated code only
 mod call;
+mod clock;
 mod codec;
 mod commit;
 mod condition;
@@ -22,6 +23,8 @@ mod error;
 mod flight;
 mod fragmented_keys;
 mod global;
+#[allow(missing_docs)] // public for generated code only
+mod grace;
 mod guard;
 mod health;
 mod key;
@@ -52,9 +55,10 @@ mod view;
 #[doc(hidden)]
 pub mod private;
 
-pub use around::{bypass, evict, key_of, peek, refresh};
+pub use around::{bypass, evict, key_of, peek, prime, refresh};
 pub use batch::BatchMap;
 pub use cache::Cache;
+pub use call::grace::TimedOut;
 #[cfg(feature = "json")]
 pub use codec::Json;
 #[cfg(feature = "msgpack")]

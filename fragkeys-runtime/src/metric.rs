@@ -31,6 +31,10 @@ fn publish(cache: &Cache) {
         ("fragkeys_unstorable_total", stats.unstorable),
         ("fragkeys_faults_total", stats.faults),
         ("fragkeys_bumped_total", stats.bumped),
+        ("fragkeys_stale_total", stats.stale),
+        ("fragkeys_refreshes_total", stats.refreshes),
+        ("fragkeys_failed_refreshes_total", stats.failed_refreshes),
+        ("fragkeys_refused_refreshes_total", stats.refused_refreshes),
     ] {
         counter!(name, label()).absolute(number);
     }

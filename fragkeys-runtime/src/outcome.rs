@@ -16,6 +16,8 @@ pub enum Outcome {
     Miss,
     /// By the run of another call for the same, which was under way; this one did not run.
     Shared,
+    /// With an old value, as grace has it: while another run is under way, or the function fails.
+    Stale,
     /// The function ran; its result was an `Err`, or `cache_if` or the codec refused it, or it was
     /// refreshed or evicted meanwhile.
     NotStored,
@@ -32,6 +34,7 @@ impl Outcome {
             Outcome::Hit => "hit",
             Outcome::Miss => "miss",
             Outcome::Shared => "shared",
+            Outcome::Stale => "stale",
             Outcome::NotStored => "not-stored",
             Outcome::Bypass => "bypass",
         }
@@ -86,6 +89,11 @@ impl Report {
             let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
             !std::mem::replace(&mut slot.is_claimed, true)
         }))
+    }
+
+    /// Of a call that nobody is told about.
+    pub(crate) fn nobodys() -> Self {
+        Report(None)
     }
 
     pub(crate) fn tell(&self, outcome: Outcome) {

@@ -4,9 +4,12 @@
 pub use inventory;
 
 pub use crate::batch::{BatchElement, BatchOf, BatchPlan, Elements};
-pub use crate::call::batch::{Batch, Missing, run_batch};
-pub use crate::call::{Call, near, run, run_with_tags_from};
+pub use crate::call::batch::{Batch, Missing, run_batch, run_batch_kept};
+pub use crate::call::grace::{Limit, run_graced, run_graced_behind};
+pub use crate::call::keep::{keep, keep_or_error, timeout_of, timeout_of_none, usual};
+pub use crate::call::{Call, near, run, run_kept, run_with_tags_from};
 pub use crate::codec::OfCache;
+pub use crate::grace::Grace;
 pub use crate::model::Registered;
 pub use crate::site::{Instances, Path, Site};
 pub use crate::tag::{Part, TagText};

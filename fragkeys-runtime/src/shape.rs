@@ -34,6 +34,7 @@ use std::sync::{LazyLock, PoisonError, RwLock};
 use graph::{Alternatives, Graph, NodeId, Outcome, Route};
 use probe::Probe;
 use serde::de::{DeserializeOwned, DeserializeSeed};
+use xxhash_rust::xxh3::xxh3_128;
 
 /// Passes over one type. Each explores at least one new variant per enum.
 const MAX_PASSES: usize = 1024;
@@ -76,6 +77,17 @@ pub(crate) fn shape_of<T: DeserializeOwned>() -> Shape {
         }
     }
     Shape { fingerprint: walk.graph.fingerprint(), self_describing_only: walk.needs_description }
+}
+
+impl Shape {
+    /// The shape of what is the one or the other, and says which.
+    pub(crate) fn or(self, other: Shape) -> Shape {
+        let [one, two] = [self, other].map(|shape| shape.fingerprint.to_le_bytes());
+        Shape {
+            fingerprint: xxh3_128(&[b"either".as_slice(), &one, &two].concat()),
+            self_describing_only: self.self_describing_only || other.self_describing_only,
+        }
+    }
 }
 
 /// Ends a pass. Carries nothing: why it ended is kept in [`Walk::fault`].

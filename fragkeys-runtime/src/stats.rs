@@ -70,6 +70,14 @@ counters! {
     misses,
     /// Of the misses, those that shared the run of another call instead of running.
     shared,
+    /// Calls answered with an old value, as grace has it: see `stale_while_revalidate` and `stale_if_error`.
+    stale,
+    /// Runs that nobody waited for, and the early ones of `refresh_ahead`.
+    refreshes,
+    /// Of the refreshes, those that gave nothing to store: an `Err`, a panic, a runtime that ended.
+    failed_refreshes,
+    /// Refreshes that did not begin, as too many were under way.
+    refused_refreshes,
     /// Entries found that did not verify or decode: a stranger's bytes, damage, a collision. Each is also a miss.
     rejected,
     /// Entries written.

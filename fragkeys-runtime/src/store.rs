@@ -137,6 +137,13 @@ pub(crate) trait Store {
         deadline: Deadline,
     ) -> impl Future<Output = Each<()>> + Send;
 
+    /// The bytes at a key, whatever the versions of tags are.
+    fn bytes_at(
+        &self,
+        key: &str,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send;
+
     /// Drops one entry; says whether it was there.
     fn remove(
         &self,
@@ -322,6 +329,10 @@ impl Store for AnyStore {
 
     async fn put_many(&self, entries: Vec<Put>, deadline: Deadline) -> Each<()> {
         each_store!(self, store => store.put_many(entries, deadline))
+    }
+
+    async fn bytes_at(&self, key: &str, deadline: Deadline) -> Result<Option<Bytes>, Error> {
+        each_store!(self, store => store.bytes_at(key, deadline))
     }
 
     async fn remove(&self, key: &str, deadline: Deadline) -> Result<bool, Error> {

@@ -1,8 +1,29 @@
 //! Several futures at once, in the task of the caller: dropped, all of them are.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
+
+/// Which of two has ended first.
+pub(crate) enum First<A, B> {
+    One(A),
+    Other(B),
+}
+
+/// Waits for the first of two to end. The first one is asked first, and is there still.
+pub(crate) async fn first<A: Future, B: Future>(
+    mut one: Pin<&mut A>,
+    other: B,
+) -> First<A::Output, B::Output> {
+    let mut other = pin!(other);
+    poll_fn(|context| {
+        if let Poll::Ready(output) = one.as_mut().poll(context) {
+            return Poll::Ready(First::One(output));
+        }
+        other.as_mut().poll(context).map(First::Other)
+    })
+    .await
+}
 
 /// Waits for all of these, which run at the same time.
 pub(crate) async fn together<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {

@@ -4,6 +4,7 @@
 //! aliased. So the choice is made by types: [`Returns::output`] is an inherent method for
 //! a `Result` and a trait's for all else, and the inherent one wins.
 
+use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -13,8 +14,10 @@ use serde::de::DeserializeOwned;
 use crate::codec::{ChosenCodec, CodecError, Format, OfCache};
 use crate::shape::{Shape, remembered, shape_of};
 
+mod errors;
 mod near;
 
+pub(crate) use errors::{ErrorsOf, MaybeNone};
 pub(crate) use near::Nearby;
 pub use near::{NearOfAnythingElse, NearValue};
 
@@ -60,7 +63,7 @@ impl<R> Whole<R> {
         C: ChosenCodec,
         R: Cacheable,
     {
-        Plan { split: Ok, join: |value| value, ops: Ops::new::<C>() }
+        Plan { split: Ok, join: |value| value, take: None, ops: Ops::new::<C>() }
     }
 }
 
@@ -70,7 +73,7 @@ impl<T, E> Fallible<T, E> {
         C: ChosenCodec,
         T: Cacheable,
     {
-        Plan { split: |output| output.map_err(Err), join: Ok, ops: Ops::new::<C>() }
+        Plan { split: |output| output.map_err(Err), join: Ok, take: None, ops: Ops::new::<C>() }
     }
 }
 
@@ -79,6 +82,8 @@ pub struct Plan<R, T> {
     /// The value to store, or the output that has none.
     pub(crate) split: fn(R) -> Result<T, R>,
     pub(crate) join: fn(T) -> R,
+    /// An output out of its box, if its type can be told apart from others.
+    pub(crate) take: Option<fn(Box<dyn Any>) -> Option<R>>,
     pub(crate) ops: Ops<T>,
 }
 
@@ -86,6 +91,36 @@ impl<R, T> Plan<R, T> {
     /// The function's output for a value of the near tier.
     pub fn output(&self, value: T) -> R {
         (self.join)(value)
+    }
+
+    /// Lets [`prime`](crate::prime) give it an output, which comes as [`Any`].
+    pub fn primable(mut self) -> Self
+    where
+        R: 'static,
+    {
+        self.take = Some(|offer| offer.downcast().ok().map(|output| *output));
+        self
+    }
+}
+
+/// The type of a function's value, for closures that are about it.
+pub struct ValueOf<T>(PhantomData<fn() -> T>);
+
+impl<T> ValueOf<T> {
+    pub(crate) fn new() -> Self {
+        ValueOf(PhantomData)
+    }
+}
+
+impl<R> Whole<R> {
+    pub fn value(&self) -> ValueOf<R> {
+        ValueOf::new()
+    }
+}
+
+impl<T, E> Fallible<T, E> {
+    pub fn value(&self) -> ValueOf<T> {
+        ValueOf::new()
     }
 }
 

@@ -35,11 +35,12 @@
 //! - [`Cache`] and [`Entry`]: by hand, for what is not a function; [`KeyRing`]: their names and
 //!   tags in one place.
 //! - [`with_cache`]: another cache for one future, in tests and for tenants.
-//! - [`peek`], [`refresh`], [`evict`], [`bypass`] and [`key_of`]: around one call.
+//! - [`peek`], [`refresh`], [`evict`], [`prime`], [`bypass`] and [`key_of`]: around one call.
 //! - [`at_least`] and [`snapshot`]: what one request sees of the versions.
 //! - [`observe`] and [`Cache::stats`]: what the cache did.
 //! - [`Codec`]: how values become bytes.
 //! - [`Tag::foreign`] and [`FragmentedKeys`]: others on the same Redis.
+//! - [`guide::grace`]: old values while a source is slow or down, and errors that are cached.
 //! - [`guide`]: moving here from Redis by hand, from `cached`, and from Python.
 //!
 //! # What is cached
@@ -118,9 +119,9 @@ pub use fragkeys_runtime::{
     BatchMap, Bincode, Breaker, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError,
     CommitScope, Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, Guard, Guarded,
     Health, KeyRing, KeyedBy, ModelInfo, Muted, Near, NearStats, OnCommit, Outcome, RingTag, Stats,
-    Tag, TaggedModel, Version, at_least, bypass, cache, cache_named, commit_follows, committing,
-    evict, guard, is_muted, is_registered, key_of, models, mute, observe, on_commit, peek, refresh,
-    register, reset_for_tests, snapshot, with_cache,
+    Tag, TaggedModel, TimedOut, Version, at_least, bypass, cache, cache_named, commit_follows,
+    committing, evict, guard, is_muted, is_registered, key_of, models, mute, observe, on_commit,
+    peek, prime, refresh, register, reset_for_tests, snapshot, with_cache,
 };
 
 #[doc(hidden)]

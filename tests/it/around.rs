@@ -1,5 +1,6 @@
-//! `peek`, `refresh`, `evict`, `bypass` and `key_of`: around the outermost cached call of a future.
+//! `peek`, `refresh`, `evict`, `prime`, `bypass` and `key_of`: around the outermost cached call of a future.
 
+mod primed;
 mod shapes;
 mod under_way;
 

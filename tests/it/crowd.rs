@@ -160,7 +160,8 @@ fn i8_a_round_whose_runtime_ends_is_answered() {
     let cache = first.block_on(patient(proxy.url()).build()).unwrap();
     first.block_on(know(&cache, &source));
     hold_rounds(&proxy);
-    let mut calls: Vec<Pin<Box<dyn Future<Output = (String, Outcome)> + Send>>> = Vec::new();
+    type Calling = Pin<Box<dyn Future<Output = (String, Outcome)> + Send>>;
+    let mut calls: Vec<Calling> = Vec::new();
     for id in 0..CALLERS {
         calls.push(Box::pin(call(cache.clone(), source.clone(), id)));
     }

@@ -1,6 +1,7 @@
 //! A cluster: three masters, each with a replica.
 
 use std::collections::HashSet;
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::RedisServer;
 use crate::certificates::{Certificates, Flaw, TLS_PORT};
@@ -31,6 +32,33 @@ pub struct Cluster {
     /// What each node is started with.
     args: Vec<String>,
     other_ports: &'static [&'static str],
+    _turn: Turn,
+}
+
+/// So many at a time in a process: of the nodes of more of them, a machine with two cores keeps some
+/// waiting for so long that the others replace them.
+const AT_ONCE: usize = 2;
+static RUNNING: Mutex<usize> = Mutex::new(0);
+static ENDED: Condvar = Condvar::new();
+
+/// The right to run one.
+#[derive(Debug)]
+struct Turn;
+
+impl Turn {
+    fn wait() -> Self {
+        let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = ENDED.wait_while(running, |running| *running >= AT_ONCE);
+        *running.unwrap_or_else(PoisonError::into_inner) += 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        ENDED.notify_one();
+    }
 }
 
 impl Cluster {
@@ -70,7 +98,7 @@ impl Cluster {
 
     fn begin(other_ports: &'static [&'static str], args: &[&str]) -> Self {
         let args = BASE.as_flattened().iter().chain(args).map(|&arg| arg.to_owned()).collect();
-        let mut cluster = Self { nodes: Vec::new(), args, other_ports };
+        let mut cluster = Self { nodes: Vec::new(), args, other_ports, _turn: Turn::wait() };
         cluster.nodes = (0..2 * MASTERS).map(|_| cluster.node()).collect();
         cluster.join();
         cluster

@@ -21,10 +21,17 @@ impl CachedFn {
             ::fragkeys::__private::Elements::<#element_type>::of(&#argument)
         };
         let description = self.description(&call);
-        let cache_if = self.cache_if();
         let body = self.body();
-        let answer = quote_spanned! {cache_if.span()=>
-            ::fragkeys::__private::run_batch(#batch, #plan, #cache_if, #body).await
+        let answer = match self.kept() {
+            Some(keep) => {
+                quote!(::fragkeys::__private::run_batch_kept(#batch, #plan, #keep, #body).await)
+            }
+            None => {
+                let cache_if = self.cache_if();
+                quote_spanned! {cache_if.span()=>
+                    ::fragkeys::__private::run_batch(#batch, #plan, #cache_if, #body).await
+                }
+            }
         };
         quote! {
             static __FRAGKEYS_SITE: ::fragkeys::__private::Site = #site;

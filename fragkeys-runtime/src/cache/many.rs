@@ -53,6 +53,33 @@ impl Cache {
         entries: Vec<Put>,
         budget: &mut Budget,
     ) -> Vec<Result<(), Error>> {
+        let stored = self.put_uncounted(entries, budget).await;
+        self.counters().stored.add_many(stored.iter().filter(|stored| stored.is_ok()).count());
+        stored
+    }
+
+    /// Stores an entry, and beside it what points to it, which is none.
+    pub(crate) async fn put_beside(
+        &self,
+        entry: Put,
+        pointer: Option<Put>,
+        budget: &mut Budget,
+    ) -> Result<(), Error> {
+        let puts = std::iter::once(entry).chain(pointer).collect();
+        let stored = self.put_uncounted(puts, budget).await.into_iter().next();
+        let stored = stored
+            .unwrap_or_else(|| Err(Error::new(ErrorKind::Protocol, "the store gave no answer")));
+        if stored.is_ok() {
+            self.counters().stored.add();
+        }
+        stored
+    }
+
+    async fn put_uncounted(
+        &self,
+        entries: Vec<Put>,
+        budget: &mut Budget,
+    ) -> Vec<Result<(), Error>> {
         // A bump may have failed while the function ran: its result may be from before.
         let refused = self.check_queue_for(entries.iter().map(|put| &put.identity));
         let stored = entries.into_iter().zip(&refused).filter(|(_, refused)| refused.is_none());
@@ -70,10 +97,6 @@ impl Cache {
             }
             Err(error) => Err(error),
         };
-        if let Ok(stored) = &answer {
-            let number = stored.iter().filter(|stored| stored.is_ok()).count();
-            self.counters().stored.add_many(number);
-        }
         each(answer, refused)
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::keep::Keep;
 use super::miss::{Miss, run};
 use super::ordered::follow;
 use super::problem::{Problem, warn_once};
@@ -15,20 +16,20 @@ use crate::value::{Plan, Reading};
 
 /// Answers from the cache or by running the body, whose value is then stored under the
 /// versions that were read before it began (I1). Without a request, the body's answer it is.
-pub(crate) async fn answer<R, T, F, B>(
+pub(crate) async fn answer<R, T, K, B>(
     request: Option<Request>,
     plan: Plan<R, T>,
     report: Report,
     order: Option<Arc<Order>>,
-    cache_if: F,
+    keep: K,
     body: B,
 ) -> R
 where
-    F: FnOnce(&T) -> bool,
+    K: FnOnce(&T) -> Keep,
     B: Future<Output = R>,
 {
     if let Some(order) = order {
-        return Box::pin(follow(order, request, plan, report, cache_if, body)).await;
+        return Box::pin(follow(order, request, plan, report, keep, body)).await;
     }
     let miss = match request {
         None => None,
@@ -48,7 +49,7 @@ where
         }
     };
     // Boxed, so that a hit does not carry the room for it around.
-    Box::pin(run(miss, plan, report, cache_if, body)).await
+    Box::pin(run(miss, plan, report, keep, body)).await
 }
 
 impl Request {

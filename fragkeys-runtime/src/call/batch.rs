@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Call;
+use super::keep::Keep;
+use super::ordered::offered;
 use super::problem::{Problem, warn_once};
-use crate::around::{Order, Wish};
+use crate::around::{Order, Reply, Wish};
 use crate::batch::{BatchPlan, ElementOps, Elements};
 use crate::cache::Cache;
 use crate::commit;
@@ -107,11 +109,39 @@ impl<K> Default for Missing<K> {
 pub fn run_batch<R, M, K, V, F, B>(
     batch: Batch<K>,
     plan: BatchPlan<R, M, K, V>,
-    cache_if: F,
+    mut cache_if: F,
     body: B,
 ) -> impl Future<Output = R>
 where
     F: FnMut(&V) -> bool,
+    B: Future<Output = R>,
+{
+    begin(batch, plan, move |value: &V| Keep::of_condition(cache_if(value)), body)
+}
+
+/// The same where each value says for how long it is kept.
+pub fn run_batch_kept<R, M, K, V, F, B>(
+    batch: Batch<K>,
+    plan: BatchPlan<R, M, K, V>,
+    mut keep: F,
+    body: B,
+) -> impl Future<Output = R>
+where
+    F: FnMut(&V) -> Keep,
+    B: Future<Output = R>,
+{
+    let jitter = batch.calls.first().map_or(0.0, |call| call.jitter);
+    begin(batch, plan, move |value: &V| keep(value).jittered(jitter), body)
+}
+
+fn begin<R, M, K, V, F, B>(
+    batch: Batch<K>,
+    plan: BatchPlan<R, M, K, V>,
+    keep: F,
+    body: B,
+) -> impl Future<Output = R>
+where
+    F: FnMut(&V) -> Keep,
     B: Future<Output = R>,
 {
     let report = Report::claim();
@@ -122,7 +152,7 @@ where
     let item = |call| Item::new(call, cache.as_ref(), &plan.ops.reading, &report);
     let all = calls.into_iter().map(item).collect();
     let items = Items { all, cache, view: view.flatten() };
-    answer(Asked { keys, clone: ops.clone, missing, items, report, order }, plan, cache_if, body)
+    answer(Asked { keys, clone: ops.clone, missing, items, report, order }, plan, keep, body)
 }
 
 /// The cache that all elements are looked for in, and how they are to see the versions; `None`
@@ -152,14 +182,20 @@ struct Asked<K, V> {
 async fn answer<R, M, K, V, F, B>(
     asked: Asked<K, V>,
     plan: BatchPlan<R, M, K, V>,
-    mut cache_if: F,
+    mut keep: F,
     body: B,
 ) -> R
 where
-    F: FnMut(&V) -> bool,
+    F: FnMut(&V) -> Keep,
     B: Future<Output = R>,
 {
     let Asked { keys, clone, missing, mut items, report, order } = asked;
+    let offered = match &order {
+        Some(order) if matches!(order.wish(), Wish::Prime) => {
+            offered(order.taken_by(), plan.take, plan.split)
+        }
+        _ => None,
+    };
     // Also if its scope has ended when the body has: it may have read what was rolled back.
     let began_inside = commit::is_inside();
     let ticket = items.cache.as_ref().map(|cache| cache.flights().ticket());
@@ -169,6 +205,11 @@ where
     }
     report.tell(items.outcome());
     if let Some(order) = order {
+        if let Some(map) = offered {
+            let value_of = |at: usize| (plan.map.get)(&map, keys.get(at)?);
+            let stored = items.prime(&plan.ops, budget.as_mut(), value_of, keep);
+            return order.reply(Reply::Primed(Box::pin(stored).await)).await;
+        }
         let reply = Box::pin(items.follow(&order, budget.as_mut())).await;
         if let Some(reply) = reply {
             return order.reply(reply).await;
@@ -200,7 +241,7 @@ where
         && next < keys.len()
     {
         let value_of = |at: usize| (plan.map.get)(&map, keys.get(at)?);
-        let entries = items.seal_some(&mut next, &plan.ops, value_of, &mut cache_if);
+        let entries = items.seal_some(&mut next, &plan.ops, value_of, &mut keep);
         // Boxed, so that a batch of hits does not carry the room for it around.
         Box::pin(items.put(entries, budget)).await;
     }

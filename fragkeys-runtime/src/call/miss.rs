@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use super::keep::Keep;
 use super::request::{Looked, Request};
 use crate::cache::Budget;
 use crate::commit;
@@ -38,15 +39,15 @@ pub(super) enum Part<T> {
 
 /// The answer of a call whose entry was not found. Without a miss, the cache could not be used:
 /// the body's answer it is.
-pub(super) async fn run<R, T, F, B>(
+pub(super) async fn run<R, T, K, B>(
     miss: Option<Miss>,
     plan: Plan<R, T>,
     report: Report,
-    cache_if: F,
+    keep: K,
     body: B,
 ) -> R
 where
-    F: FnOnce(&T) -> bool,
+    K: FnOnce(&T) -> Keep,
     B: Future<Output = R>,
 {
     // Also if its scope has ended when the body has: it may have read what was rolled back.
@@ -62,10 +63,12 @@ where
         }
         Part::Run(runner) => runner,
     };
+    miss.request.begins_to_run();
     let output = match &runner {
         Some(runner) => flight::lead(vec![runner.flight().clone()], body).await,
         None => body.await,
     };
+    miss.request.has_run();
     // Only the value is kept over the await below: an `Err` need not be `Send`.
     let value = match (plan.split)(output) {
         Ok(value) => value,
@@ -75,8 +78,15 @@ where
             return output;
         }
     };
+    let keep = keep(&value);
+    if keep == Keep::Alone {
+        miss.settle_failed();
+        runner.into_iter().for_each(Runner::fail);
+        return (plan.join)(value);
+    }
     let is_outdated = runner.as_ref().is_some_and(Runner::is_outdated);
-    let may_store = !began_inside && !is_outdated && miss.request.may_store() && cache_if(&value);
+    let may_store =
+        miss.request.is_kept(keep) && !began_inside && !is_outdated && miss.request.may_store();
     let outcome = miss.keep(&plan.ops, &value, may_store, runner).await;
     miss.settle(outcome);
     if let Some(outcome) = outcome {
@@ -86,7 +96,7 @@ where
 }
 
 impl Miss {
-    async fn part<T>(&mut self, reading: &Reading<T>) -> Part<T> {
+    pub(super) async fn part<T>(&mut self, reading: &Reading<T>) -> Part<T> {
         /// More often, something is stored and lost again at once.
         const MOST_LOOKS: usize = 4;
         let cache = self.request.cache.clone();
@@ -137,7 +147,7 @@ impl Miss {
 
     /// Gives a value to those who wait, and stores it. Says how the call was answered, if that
     /// is news.
-    async fn keep<T>(
+    pub(super) async fn keep<T>(
         &mut self,
         ops: &Ops<T>,
         value: &T,

@@ -1,13 +1,12 @@
 //! The near tier's part in a call: the answer without a look, and what a look or a run gives it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Call, Request};
 use crate::around::{self, Order, Wish};
 use crate::cache::Budget;
 use crate::commit;
-use crate::envelope;
 use crate::error::Error;
 use crate::global;
 use crate::key::Place;
@@ -78,7 +77,8 @@ impl Request {
         nearby: Option<Nearby<T>>,
         place: &Place,
         value: &T,
-        entry: &[u8],
+        encoded: usize,
+        left: impl FnOnce() -> Duration,
         removals: u64,
     ) {
         if let Some(nearby) = nearby
@@ -86,9 +86,13 @@ impl Request {
             && let Some((tier, identity)) = self.near_tier()
             && !commit::is_inside()
         {
-            let until = Instant::now() + envelope::left(entry).min(self.timeout);
+            let left = left().min(self.timeout);
+            if left.is_zero() {
+                return;
+            }
+            let until = Instant::now() + left;
             tier.keep_found(identity, removals, || {
-                (nearby.keep_clone)(value, entry.len(), grounds.clone(), until)
+                (nearby.keep_clone)(value, encoded, grounds.clone(), until)
             });
         }
     }
@@ -101,11 +105,12 @@ impl Request {
         place: &Place,
         value: T,
         encoded: usize,
+        left: Duration,
     ) -> Option<Arc<AnyKept>> {
         let (Some(nearby), Some(grounds), Some(_)) = (nearby, &place.grounds, &self.near) else {
             return None;
         };
-        Some((nearby.keep)(value, encoded, grounds.clone(), Instant::now() + self.timeout))
+        Some((nearby.keep)(value, encoded, grounds.clone(), Instant::now() + left))
     }
 
     /// What is kept nowhere else, and was not yet when the near tier was asked.
@@ -121,7 +126,9 @@ impl Request {
     /// Keeps it. `false` if the store must have it, too.
     pub(super) fn keep_made(&self, kept: &Arc<AnyKept>) -> bool {
         let Some((tier, identity)) = self.near_tier() else { return false };
-        let is_enough = self.cache.is_store_near() && tier.has_room_for(identity, kept);
+        // What may be given when it is old must be somewhere then.
+        let is_enough =
+            self.cache.is_store_near() && self.grace.is_none() && tier.has_room_for(identity, kept);
         tier.keep(identity, kept.clone());
         is_enough
     }

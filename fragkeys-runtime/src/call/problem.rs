@@ -17,6 +17,9 @@ pub(crate) enum Problem {
     Unstorable,
     NoVersion,
     Tags,
+    Unprimable,
+    OtherOutput,
+    FailedRefresh,
 }
 
 /// Logs a problem of a function, the first time.

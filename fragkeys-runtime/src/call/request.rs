@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::grace::Graced;
+use super::keep::Keep;
 use super::problem::{Problem, Unstorable, warn_once};
 use crate::cache::{Budget, Cache};
+use crate::clock;
 use crate::codec::Format;
 use crate::commit;
 use crate::config::SHORTEST_TIMEOUT;
@@ -29,6 +32,8 @@ pub(crate) struct Request {
     /// Must also match for an entry to be read, but is not part of its key.
     pub(crate) sealed_with: Vec<u8>,
     pub(crate) timeout: Duration,
+    /// Of a function that asks for grace.
+    pub(crate) grace: Option<Box<Graced>>,
     /// Where its value stands in the near tier, if it may.
     pub(crate) near: Option<Box<[u8]>>,
     /// Does one process run for all?
@@ -48,8 +53,18 @@ pub(crate) struct Encoded<T> {
 /// An entry made ready to be stored.
 pub(crate) struct Sealed {
     pub(crate) entry: Vec<u8>,
+    /// Where a later call finds it whatever is bumped meanwhile, and what stands there.
+    pointer: Option<(Place, Vec<u8>)>,
     /// For the near tier.
     near: Option<Arc<AnyKept>>,
+}
+
+/// What a look found, as bytes.
+pub(super) struct Seen {
+    pub(super) place: Arc<Place>,
+    pub(super) entry: Option<Bytes>,
+    /// From before the look.
+    pub(super) removals: u64,
 }
 
 /// What a look found.
@@ -65,6 +80,16 @@ impl Request {
         reading: &Reading<T>,
         budget: &mut Budget,
     ) -> Result<Looked<T>, Error> {
+        let Seen { place, entry, removals } = self.find(budget).await?;
+        let value = match entry {
+            Some(entry) => self.open(&place, reading, &entry, removals),
+            None => self.find_made(reading.nearby),
+        };
+        Ok(Looked { value, place })
+    }
+
+    /// Looks for the entry's bytes.
+    pub(super) async fn find(&self, budget: &mut Budget) -> Result<Seen, Error> {
         if commit::holds_any(&self.cache, &self.identity.tags) {
             return Err(Error::new(
                 ErrorKind::Held,
@@ -72,12 +97,8 @@ impl Request {
             ));
         }
         let removals = self.removals();
-        let Found { place, entry } = self.find(budget).await?;
-        let value = match entry {
-            Some(entry) => self.open(&place, reading, &entry, removals),
-            None => self.find_made(reading.nearby),
-        };
-        Ok(Looked { value, place })
+        let Found { place, entry } = self.look_up(budget).await?;
+        Ok(Seen { place, entry, removals })
     }
 
     /// The value of an entry that is this call's and can be read. `removals` are from before the
@@ -89,10 +110,20 @@ impl Request {
         entry: &[u8],
         removals: u64,
     ) -> Option<T> {
-        let payload = envelope::open(entry, &self.address(place));
+        if self.grace.is_some() {
+            let aged = self.open_aged(place, reading, entry, removals)?;
+            return (clock::since_1970() < aged.age.expires).then_some(aged.value);
+        }
+        let value = self.decode(reading, envelope::open(entry, &self.address(place)))?;
+        let left = || envelope::left(entry);
+        self.keep_found(reading.nearby, place, &value, entry.len(), left, removals);
+        Some(value)
+    }
+
+    /// The value of a payload, if there is one.
+    pub(super) fn decode<T>(&self, reading: &Reading<T>, payload: Option<&[u8]>) -> Option<T> {
         let value = payload.map(|payload| (reading.decode)(self.cache.format(), payload));
         if let Some(Ok(value)) = value {
-            self.keep_found(reading.nearby, place, &value, entry, removals);
             return Some(value);
         }
         self.cache.counters().rejected.add();
@@ -106,11 +137,18 @@ impl Request {
 
     /// The value's bytes in an entry that is this call's.
     pub(super) fn payload(&self, place: &Place, entry: &Bytes) -> Option<Bytes> {
-        envelope::open(entry, &self.address(place)).map(|payload| entry.slice_ref(payload))
+        let address = self.address(place);
+        let payload = match &self.grace {
+            None => envelope::open(entry, &address),
+            Some(_) => envelope::open_aged(entry, &address)
+                .filter(|(_, age)| clock::since_1970() < age.expires)
+                .map(|(payload, _)| payload),
+        };
+        payload.map(|payload| entry.slice_ref(payload))
     }
 
     /// What an entry at this place must have been sealed for.
-    fn address<'a>(&self, place: &'a Place) -> Cow<'a, [u8]> {
+    pub(super) fn address<'a>(&self, place: &'a Place) -> Cow<'a, [u8]> {
         if self.sealed_with.is_empty() {
             return Cow::Borrowed(&place.address);
         }
@@ -118,7 +156,7 @@ impl Request {
     }
 
     /// The entry under the versions that this call is to see.
-    pub(super) async fn find(&self, budget: &mut Budget) -> Result<Found, Error> {
+    pub(super) async fn look_up(&self, budget: &mut Budget) -> Result<Found, Error> {
         let (cache, identity) = (&self.cache, &self.identity);
         match &self.view {
             None => cache.look(identity, self.timeout, budget).await,
@@ -134,6 +172,7 @@ impl Request {
             identity,
             sealed_with: Vec::new(),
             timeout: self.timeout,
+            grace: None,
             near: self.near.clone(),
             is_leased: false,
             name: self.name.clone(),
@@ -143,12 +182,20 @@ impl Request {
 
     /// Where its entry stands under those versions.
     pub(crate) async fn place(&self, budget: &mut Budget) -> Result<Arc<Place>, Error> {
-        Ok(self.find(budget).await?.place)
+        Ok(self.look_up(budget).await?.place)
     }
 
     /// Who else would ask for this entry, and could use what is sealed for it.
     pub(crate) fn flight_key(&self, place: &Arc<Place>) -> Key {
         Key { place: place.clone(), sealed_with: self.sealed_with.clone() }
+    }
+
+    /// Is a value stored, and for how long?
+    pub(crate) fn is_kept(&mut self, keep: Keep) -> bool {
+        if let Keep::For(timeout) = keep {
+            self.timeout = timeout;
+        }
+        matches!(keep, Keep::Usual | Keep::For(_))
     }
 
     /// Would what is stored be read by somebody, and may it? What a transaction sees may not.
@@ -186,24 +233,33 @@ impl Request {
         Encoded { payload, back }: Encoded<T>,
     ) -> Result<Sealed, Unstorable> {
         let limit = self.cache.max_entry_bytes();
-        let near = self.made(nearby, place, back, payload.len());
-        let entry = envelope::seal(&self.address(place), &payload, self.timeout);
+        let (entry, left, pointer) = match &self.grace {
+            None => {
+                (envelope::seal(&self.address(place), &payload, self.timeout), self.timeout, None)
+            }
+            Some(graced) => self.seal_graced(graced, place, &payload),
+        };
+        let near = self.made(nearby, place, back, payload.len(), left);
         let sealed = entry.filter(|entry| entry.len() <= limit);
-        let sealed = sealed.map(|entry| Sealed { entry, near });
+        let sealed = sealed.map(|entry| Sealed { entry, pointer, near });
         sealed.ok_or(Unstorable::TooLarge { limit }).inspect_err(|reason| self.refuse::<T>(reason))
     }
 
     pub(crate) async fn put(
         &self,
         place: &Place,
-        Sealed { entry, near }: Sealed,
+        Sealed { entry, pointer, near }: Sealed,
         budget: &mut Budget,
     ) -> Result<(), Error> {
         if near.as_ref().is_some_and(|near| self.cache.is_store_near() && self.keep_made(near)) {
             self.cache.counters().stored.add();
             return Ok(());
         }
-        let stored = self.cache.put(&self.identity, place, entry, self.timeout, budget).await;
+        let stored = match &self.grace {
+            None => self.cache.put(&self.identity, place, entry, self.timeout, budget).await,
+            // Boxed, so that others do not carry the room for it around.
+            Some(graced) => Box::pin(self.put_graced(graced, place, entry, pointer, budget)).await,
+        };
         if let (Ok(()), Some(near)) = (&stored, &near) {
             self.keep_made(near);
         }

@@ -351,6 +351,11 @@ impl Store for MemoryStore {
         Ok(stored)
     }
 
+    async fn bytes_at(&self, key: &str, _: Deadline) -> Result<Option<Bytes>, Error> {
+        let entry = self.entries.get(key).filter(|kept| kept.until > Instant::now());
+        Ok(entry.map(|kept| kept.bytes))
+    }
+
     async fn remove(&self, key: &str, _: Deadline) -> Result<bool, Error> {
         let removed = self.entries.remove(key);
         Ok(removed.is_some_and(|(_, kept)| kept.until > Instant::now()))

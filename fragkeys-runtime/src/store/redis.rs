@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use quick_cache::sync::DefaultLifecycle;
 use redis::{Value, cmd};
 
@@ -304,6 +305,10 @@ impl Store for RedisStore {
 
     async fn put_many(&self, entries: Vec<Put>, deadline: Deadline) -> Each<()> {
         self.put_all(entries, deadline).await
+    }
+
+    async fn bytes_at(&self, key: &str, deadline: Deadline) -> Result<Option<Bytes>, Error> {
+        read_entry(self.route.one(self.get(key), deadline).await?)
     }
 
     async fn remove(&self, key: &str, deadline: Deadline) -> Result<bool, Error> {

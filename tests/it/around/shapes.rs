@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fragkeys::{bypass, evict, key_of, peek, refresh, tagged_cache, with_cache};
+use fragkeys::{bypass, evict, key_of, peek, prime, refresh, tagged_cache, with_cache};
 
 use super::Source;
 use crate::support::memory_cache;
@@ -60,7 +60,7 @@ fn boxed(source: &Source) -> std::pin::Pin<Box<dyn Future<Output = usize> + Send
     Box::pin(async move { source.run() })
 }
 
-/// Each of the five around one call: it is the same for all shapes.
+/// Each of the six around one call: it is the same for all shapes.
 macro_rules! each_is_ordered {
     ($source:expr, $call:expr) => {{
         let before = $source.runs();
@@ -77,6 +77,9 @@ macro_rules! each_is_ordered {
         assert_eq!($call.await, second);
         assert!(evict($call).await);
         assert!(peek($call).await.is_none());
+        assert!(prime($call, first.clone()).await);
+        assert_eq!($call.await, first);
+        assert!(evict($call).await);
         assert_eq!($source.runs(), before + 3);
     }};
 }
@@ -106,7 +109,9 @@ async fn they_can_be_spawned() {
     let spawned = |cache| {
         let call = async {
             let source = Source::default();
-            (refresh(generic(&source, 1)).await, peek(generic(&source, 1)).await)
+            let refreshed = refresh(generic(&source, 1)).await;
+            prime(generic(&source, 1), refreshed.clone()).await;
+            (refreshed, peek(generic(&source, 1)).await)
         };
         tokio::spawn(with_cache(cache, call))
     };

@@ -6,14 +6,15 @@ use fragkeys::{Config, ErrorKind, Tag};
 use fragkeys_tests::{Proxy, RedisServer};
 
 use super::{PATIENCE, SLACK, cache_at};
-use crate::support::eventually;
+use crate::support::{eventually, patient};
 
 /// I6: a bump that failed is retried until the store has it, and seen by other caches.
 #[tokio::test(flavor = "multi_thread")]
 async fn i6_a_failed_bump_goes_through_later() {
     let server = RedisServer::start();
     let proxy = Proxy::to(server.port());
-    let (cache, other) = (cache_at(proxy.url()).await, cache_at(server.url()).await);
+    let cache = patient(proxy.url()).build().await.unwrap();
+    let other = patient(server.url()).build().await.unwrap();
     let entry = other.entry("x").tag("A");
     entry.set(&1).await.unwrap();
     cache.tag_version(&"A".into()).await.unwrap();

@@ -72,7 +72,7 @@ fn configured() -> Config {
         Err(_) => Config::from_env().unwrap(),
     };
     // A busy machine may keep the server from answering for a while.
-    let config = config.operation_timeout(Duration::from_secs(10)).flight_wait(PATIENCE);
+    let config = config.operation_timeout(PATIENCE).flight_wait(PATIENCE);
     let wait = std::env::var("HERD_LEASE_WAIT").map(|wait| number(&wait) as u64);
     config.lease_wait(wait.map_or(PATIENCE, Duration::from_millis))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::batch::MapOps;
 use crate::cache::{Budget, Cache};
+use crate::call::keep::Keep;
 use crate::call::problem::{Problem, warn_once};
 use crate::call::request::Sealed;
 use crate::call::{Call, Request};
@@ -118,8 +119,8 @@ impl<V> Items<V> {
         &mut self,
         next: &mut usize,
         ops: &Ops<V>,
-        mut value_of: impl FnMut(usize) -> Option<&'a V>,
-        mut cache_if: impl FnMut(&V) -> bool,
+        value_of: impl Fn(usize) -> Option<&'a V>,
+        mut keep: impl FnMut(&V) -> Keep,
     ) -> Vec<(usize, Put)>
     where
         V: 'a,
@@ -131,7 +132,7 @@ impl<V> Items<V> {
             *next += 1;
             if let Some(item) = self.all.get_mut(at)
                 && item.is_missing()
-                && let Some(put) = item.give(value_of(at), ops, &mut cache_if)
+                && let Some(put) = item.give(value_of(at), ops, &mut keep)
             {
                 bytes += put.entry.len();
                 entries.push((at, put));
@@ -140,10 +141,12 @@ impl<V> Items<V> {
         entries
     }
 
-    pub(super) async fn put(&mut self, entries: Vec<(usize, Put)>, budget: &mut Budget) {
+    /// Says how many are stored.
+    pub(super) async fn put(&mut self, entries: Vec<(usize, Put)>, budget: &mut Budget) -> usize {
         let (places, entries): (Vec<usize>, Vec<Put>) = entries.into_iter().unzip();
-        let Some(cache) = self.cache.clone() else { return };
+        let Some(cache) = self.cache.clone() else { return 0 };
         let stored = cache.put_many(entries, budget).await;
+        let number = stored.iter().filter(|stored| stored.is_ok()).count();
         for (at, stored) in places.into_iter().zip(stored) {
             let Some(item) = self.all.get_mut(at) else { continue };
             item.note(stored);
@@ -154,6 +157,7 @@ impl<V> Items<V> {
                 item.outcome = Outcome::NotStored;
             }
         }
+        number
     }
 
     /// Adds what the cache gave to what the body did, which has the last word.
@@ -174,8 +178,9 @@ impl<V> Items<V> {
             Outcome::Hit => 0,
             Outcome::Shared => 1,
             Outcome::Miss => 2,
-            Outcome::NotStored => 3,
-            Outcome::Bypass => 4,
+            Outcome::Stale => 3,
+            Outcome::NotStored => 4,
+            Outcome::Bypass => 5,
         };
         self.all.iter().map(|item| item.outcome).max_by_key(rank).unwrap_or(Outcome::Hit)
     }
@@ -219,9 +224,11 @@ impl<V> Item<V> {
         &mut self,
         value: Option<&V>,
         ops: &Ops<V>,
-        cache_if: &mut impl FnMut(&V) -> bool,
+        keep: &mut impl FnMut(&V) -> Keep,
     ) -> Option<Put> {
-        let (Some(request), Some(place)) = (&self.request, &self.place) else { return None };
+        let (Some(request), Some(place)) = (&mut self.request, &self.place) else {
+            return None;
+        };
         let Some(value) = value else {
             if let Some(mut runner) = self.runner.take() {
                 runner.share(None, false);
@@ -229,7 +236,7 @@ impl<V> Item<V> {
             return None;
         };
         let is_outdated = self.runner.as_ref().is_some_and(Runner::is_outdated);
-        let may_store = !is_outdated && request.may_store() && cache_if(value);
+        let may_store = request.is_kept(keep(value)) && !is_outdated && request.may_store();
         if !may_store && !self.runner.as_ref().is_some_and(Runner::is_awaited) {
             self.runner = None;
             return None;
@@ -320,6 +327,7 @@ fn request<T>(mut call: Call, cache: &Cache, reading: &Reading<T>) -> Option<Req
         timeout: call.jittered_timeout(cache),
         identity: call.identity(cache, codec),
         sealed_with: Vec::new(),
+        grace: None,
         is_leased: false,
         name,
         cache: cache.clone(),

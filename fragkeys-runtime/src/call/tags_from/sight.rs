@@ -128,7 +128,7 @@ async fn find<T>(
     if commit::holds_any(&request.cache, &request.identity.tags) {
         return Err(Error::new(ErrorKind::Held, "a bump of one of its tags waits for the commit"));
     }
-    let Found { place, entry } = request.find(budget).await?;
+    let Found { place, entry } = request.look_up(budget).await?;
     let listed = entry.and_then(|entry| list::open(&place, &entry));
     let listed = listed.map(|own| list::with(&request.identity, &own));
     let mut value = None;

@@ -54,12 +54,12 @@ pub(super) struct Links {
 pub(super) struct Common {
     server: Arc<Server>,
     recent: Arc<Recent>,
-    /// Is nothing said of its connections but that there are none?
+    /// Is nothing said of its connections?
     is_quiet: bool,
     /// Of the near tier, if there is one.
     ledger: Option<Arc<Ledger>>,
     /// Whether the server can be reached: said once, and not by each link.
-    condition: Arc<Condition>,
+    condition: Condition,
     last_error: Arc<LastError>,
 }
 
@@ -71,7 +71,7 @@ impl Links {
             recent: means.recent.clone(),
             is_quiet: false,
             ledger,
-            condition: Arc::default(),
+            condition: Condition::default(),
             last_error: means.last_error.clone(),
         };
         Links { by_runtime: Arc::default(), common: Arc::new(common) }
@@ -79,13 +79,13 @@ impl Links {
 
     /// Others to the same server, of which those who use these need not know.
     pub(super) fn beside(&self) -> Self {
-        let Common { server, recent, condition, last_error, .. } = &*self.common;
+        let Common { server, recent, last_error, .. } = &*self.common;
         let common = Common {
             server: server.clone(),
             recent: recent.clone(),
             is_quiet: true,
             ledger: None,
-            condition: condition.clone(),
+            condition: Condition::default(),
             last_error: last_error.clone(),
         };
         Links { by_runtime: Arc::default(), common: Arc::new(common) }

@@ -107,8 +107,8 @@ impl Supervisor {
     }
 
     fn open(&self, error: Error) {
-        let Common { condition, server, .. } = &*self.common;
-        if condition.begins_to_fail() {
+        let Common { condition, server, is_quiet, .. } = &*self.common;
+        if !is_quiet && condition.begins_to_fail() {
             let address = &server.address;
             warning!({ server = address, breaker = Breaker::Open }
                 "{error}; calls run uncached until it answers"
@@ -119,10 +119,10 @@ impl Supervisor {
     }
 
     fn tell_connected(&self, live: &Live) {
-        self.common.condition.ends_to_fail();
         if self.common.is_quiet {
             return;
         }
+        self.common.condition.ends_to_fail();
         let address = &self.link.server.address;
         match live.cells {
             Some(_) => notice!({ server = address, breaker = Breaker::Closed, tracking = true }

@@ -1,0 +1,8 @@
+use fragkeys::tagged_cache;
+
+#[tagged_cache(timeout_none = 0)]
+async fn load(id: u64) -> Option<u64> {
+    Some(id)
+}
+
+fn main() {}
