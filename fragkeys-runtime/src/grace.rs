@@ -111,6 +111,8 @@ impl Grace {
     fn early(&self, age: &Age) -> Duration {
         match self.ahead {
             None => Duration::ZERO,
+            // However eager: nothing times infinity is no number.
+            Some(Ahead::XFetch(_)) if age.ran_for.is_zero() => Duration::ZERO,
             Some(Ahead::Share(share)) => age.expires.saturating_sub(age.created).mul_f64(share),
             Some(Ahead::XFetch(eagerness)) => {
                 // Above 0, so that the logarithm is finite; at most 36.7.
