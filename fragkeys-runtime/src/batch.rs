@@ -1,6 +1,5 @@
 //! What a batch is about: its elements, and the map that its function returns.
 
-use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
 
@@ -8,7 +7,7 @@ use serde::Serialize;
 
 use crate::codec::ChosenCodec;
 use crate::encode::{self, Buffer};
-use crate::value::{Cacheable, Fallible, Ops, ValueOf, Whole};
+use crate::value::{Cacheable, Fallible, Ops, Unboxed, ValueOf, Whole};
 
 /// What a function under `#[tagged_cache(batch)]` returns: a map from element to value.
 ///
@@ -146,7 +145,7 @@ pub struct BatchPlan<R, M, K, V> {
     pub(crate) split: fn(R) -> Result<M, R>,
     pub(crate) join: fn(M) -> R,
     /// An output out of its box, if its type can be told apart from others.
-    pub(crate) take: Option<fn(Box<dyn Any>) -> Option<R>>,
+    pub(crate) take: Option<Unboxed<R>>,
     pub(crate) map: MapOps<M, K, V>,
     pub(crate) ops: Ops<V>,
 }

@@ -16,6 +16,7 @@ use crate::flight::Alarm;
 use crate::store::redis::{Grant, Watch};
 
 /// What a store answers to who is about to run.
+#[cfg_attr(not(feature = "redis"), allow(dead_code))] // the embedded store lets all run
 pub(crate) enum Claim {
     /// Run. Without a lease where there can be none.
     Run(Option<Lease>),

@@ -77,13 +77,16 @@ impl<T, E> Fallible<T, E> {
     }
 }
 
+/// An output out of its box, if it is what is in there.
+pub(crate) type Unboxed<R> = fn(Box<dyn Any>) -> Option<R>;
+
 /// How to get from a function's output `R` to the value `T` that is stored, and back.
 pub struct Plan<R, T> {
     /// The value to store, or the output that has none.
     pub(crate) split: fn(R) -> Result<T, R>,
     pub(crate) join: fn(T) -> R,
     /// An output out of its box, if its type can be told apart from others.
-    pub(crate) take: Option<fn(Box<dyn Any>) -> Option<R>>,
+    pub(crate) take: Option<Unboxed<R>>,
     pub(crate) ops: Ops<T>,
 }
 

@@ -58,7 +58,7 @@ async fn find_as_json(source: &Source, id: u32) -> Result<String, Missing> {
     source.find(id)
 }
 
-#[tagged_cache(vary_on = [id], codec = MessagePack, cache_err = |error| chosen(error))]
+#[tagged_cache(vary_on = [id], codec = MessagePack, cache_err = chosen)]
 async fn find_as_message_pack(source: &Source, id: u32) -> Result<String, Missing> {
     source.find(id)
 }
@@ -264,7 +264,7 @@ lives! {
 async fn jitter_is_a_share_of_what_the_value_says() {
     #[tagged_cache(vary_on = [id], jitter = 0.5, timeout = |_| 1_000, timeout_none = 100)]
     async fn jittered(id: u64) -> Option<u64> {
-        (id % 2 == 0).then_some(id)
+        id.is_multiple_of(2).then_some(id)
     }
     let server = RedisServer::start();
     let cache = patient(server.url()).build().await.unwrap();
@@ -272,7 +272,7 @@ async fn jitter_is_a_share_of_what_the_value_says() {
         with_cache(cache.clone(), jittered(id)).await;
     }
     let mut lives: Vec<u64> = server
-        .keys("*:jittered:*")
+        .keys("fragkeys:v:*:jittered:*")
         .iter()
         .map(|key| server.cli(&["PTTL", key]).trim().parse().unwrap())
         .collect();

@@ -1,6 +1,5 @@
 //! A call that is to do something else than answer: see `around`.
 
-use std::any::Any;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use super::problem::{Problem, warn_once};
 use super::request::{Looked, Request};
 use crate::around::{Order, Reply, Wish, take_offer};
 use crate::outcome::{Outcome, Report};
-use crate::value::{Plan, Reading};
+use crate::value::{Plan, Reading, Unboxed};
 
 /// Does what was ordered.
 pub(super) async fn follow<R, T, K, B>(
@@ -82,7 +81,7 @@ async fn evict(request: Option<Request>) -> bool {
 /// The value of the output that is offered to a call in the place of a run, if it has one.
 pub(super) fn offered<R, V>(
     name: &str,
-    take: Option<fn(Box<dyn Any>) -> Option<R>>,
+    take: Option<Unboxed<R>>,
     split: fn(R) -> Result<V, R>,
 ) -> Option<V> {
     let offer = take_offer()?;

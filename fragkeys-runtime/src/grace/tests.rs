@@ -64,7 +64,7 @@ fn at_random_it_is_the_more_probable_the_nearer_the_end() {
 fn extremes() {
     let grace = Grace::new().ahead_at_random(f64::MAX);
     assert_eq!(grace.judge(&age(Duration::ZERO), 1_099 * SECOND), Freshness::Fresh);
-    assert_eq!(grace.judge(&age(Duration::MAX), 0 * SECOND), Freshness::Due);
+    assert_eq!(grace.judge(&age(Duration::MAX), Duration::ZERO), Freshness::Due);
     let strange = Age { created: Duration::MAX, expires: Duration::ZERO, ran_for: Duration::MAX };
     assert_eq!(Grace::new().ahead_by_share(1.0).judge(&strange, SECOND), Freshness::Old);
     assert_eq!(grace.fresh_for(&strange, SECOND), Duration::ZERO);
