@@ -4,6 +4,7 @@
 //! - [`faults`]: what happens on each fault of the store, and how to watch it.
 //! - [`herds`]: many callers of one missing entry, in one process and in several.
 //! - [`grace`]: old values, early and slow runs, and errors that are cached.
+//! - [`limits`]: what it does not do, and what stands in Redis under which key.
 //! - [`redis`]: one server, TLS, sentinels, a cluster; what happens while a part of it is away.
 //! - [`from_redis`]: from keys and `DEL`s written by hand, in phases that ship one by one.
 //! - [`from_cached`]: from the attributes of the `cached` crate.
@@ -22,8 +23,12 @@ pub mod faults {}
 
 #[doc = include_str!("../docs/herds.md")]
 pub mod herds {}
+
 #[doc = include_str!("../docs/grace.md")]
 pub mod grace {}
+
+#[doc = include_str!("../docs/limits.md")]
+pub mod limits {}
 
 #[doc = include_str!("../docs/redis.md")]
 pub mod redis {}

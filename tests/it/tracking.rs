@@ -63,7 +63,8 @@ async fn i2_a_bump_elsewhere_is_seen_by_the_very_next_hit() {
     }
 }
 
-/// Many readers on one connection while another process bumps: none reads what was before.
+/// Many readers on one connection, so many that they ask together, while another process bumps: none
+/// reads what was before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn i2_nobody_reads_less_than_was_bumped_before() {
     let server = RedisServer::start();
@@ -71,7 +72,7 @@ async fn i2_nobody_reads_less_than_was_bumped_before() {
     const LAST: u32 = 1_000;
     // A row, and the value of it whose bump was acknowledged last.
     let row = Arc::new((AtomicU32::new(0), AtomicU32::new(0)));
-    let readers: Vec<_> = (0..8)
+    let readers: Vec<_> = (0..40)
         .map(|_| {
             let (cache, row) = (cache.clone(), row.clone());
             tokio::spawn(async move {
