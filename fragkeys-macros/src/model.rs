@@ -437,16 +437,12 @@ fn tags_from(written: Expr, is_batch: bool) -> syn::Result<Expr> {
                        a template may name the element: `tags = [\"Item:<id>\"]`";
         return Err(syn::Error::new_spanned(written, message));
     }
-    let problem = match &written {
-        Expr::Lit(_) => &written as &dyn quote::ToTokens,
-        Expr::Closure(closure) if closure.inputs.len() != 1 => &closure.inputs,
-        _ => return Ok(written),
-    };
-    let message = format!(
-        "`tags_from` takes a function of the value that gives its tags, as in {}",
-        example::<Options>("tags_from")
-    );
-    Err(syn::Error::new_spanned(problem, message))
+    function_of_one(written, || {
+        format!(
+            "`tags_from` takes a function of the value that gives its tags, as in {}",
+            example::<Options>("tags_from")
+        )
+    })
 }
 
 fn lease(written: Expr, is_batch: bool) -> syn::Result<bool> {
@@ -465,16 +461,22 @@ fn lease(written: Expr, is_batch: bool) -> syn::Result<bool> {
 
 /// What is surely no condition; the rest is checked by its type.
 fn cache_if(written: Expr) -> syn::Result<Expr> {
+    function_of_one(written, || {
+        format!(
+            "`cache_if` takes a function of the value, as in {} or `cache_if = Option::is_some`",
+            example::<Options>("cache_if")
+        )
+    })
+}
+
+/// What is surely no function of one parameter is answered by this message.
+fn function_of_one(written: Expr, message: impl Fn() -> String) -> syn::Result<Expr> {
     let problem = match &written {
         Expr::Lit(_) => &written as &dyn quote::ToTokens,
         Expr::Closure(closure) if closure.inputs.len() != 1 => &closure.inputs,
         _ => return Ok(written),
     };
-    let message = format!(
-        "`cache_if` takes a function of the value, as in {} or `cache_if = Option::is_some`",
-        example::<Options>("cache_if")
-    );
-    Err(syn::Error::new_spanned(problem, message))
+    Err(syn::Error::new_spanned(problem, message()))
 }
 
 /// What surely chooses no errors; the rest is checked by its type.
@@ -484,14 +486,10 @@ fn cache_err(written: Expr, is_batch: bool) -> syn::Result<Expr> {
             "an error of a batch is about no element, so it is not cached; leave `cache_err` off";
         return Err(syn::Error::new_spanned(written, message));
     }
-    let problem = match &written {
-        Expr::Lit(_) => &written as &dyn quote::ToTokens,
-        Expr::Closure(closure) if closure.inputs.len() != 1 => &closure.inputs,
-        _ => return Ok(written),
-    };
-    let message = format!(
-        "`cache_err` takes a function of the error that says for how long to keep it, or `None`, as in {}",
-        example::<Options>("cache_err")
-    );
-    Err(syn::Error::new_spanned(problem, message))
+    function_of_one(written, || {
+        format!(
+            "`cache_err` takes a function of the error that says for how long to keep it, or `None`, as in {}",
+            example::<Options>("cache_err")
+        )
+    })
 }

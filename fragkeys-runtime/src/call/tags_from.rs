@@ -11,9 +11,8 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use super::problem::warn_once;
 use super::request::Request;
-use super::{Call, request};
+use super::{Call, prepare};
 use crate::around::{Order, Reply, Wish};
 use crate::commit;
 use crate::outcome::{Outcome, Report};
@@ -40,15 +39,7 @@ where
 {
     let order = Order::take(&call.instance.name);
     let report = Report::claim();
-    let shape = call.instance.shape;
-    let request = match request(call, &plan.ops.reading) {
-        Ok(request) => request.that_can_hold(&plan.ops.reading, shape, &report),
-        Err((name, problem, text)) => {
-            warn_once(&name, problem, || text);
-            report.tell(Outcome::Bypass);
-            None
-        }
-    };
+    let request = prepare(call, &plan, &report);
     answer(request, plan, report, order, cache_if, tags_from, body)
 }
 
