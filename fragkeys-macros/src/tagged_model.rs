@@ -15,6 +15,9 @@ use crate::model::{TagSource, tag_source};
 use crate::options::{OptionSet, elements, example, name, parse, set, ungrouped};
 
 mod expand;
+mod table;
+
+use table::Table;
 
 /// What was written in `#[tagged_model(..)]`, each option at most once.
 #[derive(Default)]
@@ -25,6 +28,8 @@ struct Options {
     on_create: Option<Expr>,
     on_update: Option<Expr>,
     on_delete: Option<Expr>,
+    table: Option<Expr>,
+    columns: Option<Expr>,
 }
 
 impl OptionSet for Options {
@@ -35,6 +40,8 @@ impl OptionSet for Options {
         ("on_create", "on_create = |donation| donation.scopes()"),
         ("on_update", "on_update = |donation, change| change.tags(donation)"),
         ("on_delete", "on_delete = |donation| donation.tags()"),
+        ("table", "table = \"donations\""),
+        ("columns", "columns = [organization_id = \"organization\"]"),
     ];
 
     fn keep(&mut self, name: &Ident, value: ParseStream<'_>) -> syn::Result<()> {
@@ -44,7 +51,9 @@ impl OptionSet for Options {
             "scopes" => set(&mut self.scopes, name, value.parse()?),
             "on_create" => set(&mut self.on_create, name, value.parse()?),
             "on_update" => set(&mut self.on_update, name, value.parse()?),
-            _ => set(&mut self.on_delete, name, value.parse()?),
+            "on_delete" => set(&mut self.on_delete, name, value.parse()?),
+            "table" => set(&mut self.table, name, value.parse()?),
+            _ => set(&mut self.columns, name, value.parse()?),
         }
     }
 }
@@ -60,6 +69,7 @@ struct Model<'a> {
     on_create: Option<Expr>,
     on_update: Option<Expr>,
     on_delete: Option<Expr>,
+    table: Option<Table>,
 }
 
 /// `id`, `key.tenant` or `0`, without the `self.` before it.
@@ -108,21 +118,25 @@ impl<'a> Model<'a> {
             None => fields.default_key(mistakes),
         };
         let scopes = options.scopes.map(|written| fields.scopes(written, mistakes));
+        let table = fields.table(options.table, options.columns, mistakes);
         let mut event = |option, written, parameters| {
             mistakes.keep(event(option, written, parameters)).flatten()
         };
         let on_create = event("on_create", options.on_create, 1);
         let on_update = event("on_update", options.on_update, 2);
         let on_delete = event("on_delete", options.on_delete, 1);
-        Some(Model {
+        let model = Model {
             name: name?,
             key: key?,
             scopes: scopes.unwrap_or_default(),
             on_create,
             on_update,
             on_delete,
+            table,
             input,
-        })
+        };
+        model.check_columns(mistakes);
+        Some(model)
     }
 }
 

@@ -58,6 +58,14 @@ impl<'a> Values<'a> {
     }
 }
 
+impl Placeholder {
+    /// In a model, where `self.` may be left out.
+    fn of_self(&self) -> impl Iterator<Item = Member> {
+        let root = (self.root != "self").then(|| Member::Named(self.root.clone()));
+        root.into_iter().chain(self.members.iter().cloned())
+    }
+}
+
 impl Template {
     pub(crate) fn parse(literal: LitStr) -> syn::Result<Template> {
         let text = literal.value();
@@ -101,11 +109,28 @@ impl Template {
 
     /// The template as the runtime puts tags together from it, of type `&[Part]`.
     pub(crate) fn to_parts(&self, values: &Values<'_>) -> TokenStream {
+        self.numbered_parts(|path| values.index_of(path))
+    }
+
+    /// The same for a model, whose fields have numbers.
+    pub(crate) fn to_parts_of_model(&self, number: impl Fn(Vec<Member>) -> usize) -> TokenStream {
+        self.numbered_parts(|path| number(path.of_self().collect()))
+    }
+
+    /// The paths into a model's row that stand in it.
+    pub(crate) fn paths_of_model(&self) -> impl Iterator<Item = Vec<Member>> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Placeholder(path) => Some(path.of_self().collect()),
+            Part::Text(_) => None,
+        })
+    }
+
+    fn numbered_parts(&self, number: impl Fn(&Placeholder) -> usize) -> TokenStream {
         let parts = self.parts.iter().map(|part| match part {
             Part::Text(text) => quote!(::fragkeys::__private::Part::Text(#text)),
             Part::Placeholder(path) => {
-                let index = values.index_of(path);
-                quote!(::fragkeys::__private::Part::Placeholder(#index))
+                let number = number(path);
+                quote!(::fragkeys::__private::Part::Placeholder(#number))
             }
         });
         quote!(&[#(#parts),*])
@@ -115,13 +140,7 @@ impl Template {
     /// there is no such tag if one of them is `None`.
     pub(crate) fn to_tag_of_model(&self) -> TokenStream {
         let span = generated_at(self.literal.span());
-        let parts = self.parts(span, |Placeholder { root, members }| {
-            let root = (root != "self").then_some(root);
-            append(
-                root.into_iter().map(|root| Member::Named(root.clone())).chain(members.clone()),
-                span,
-            )
-        });
+        let parts = self.parts(span, |path| append(path.of_self(), span));
         let empty = quote_spanned!(span=> ::core::default::Default::default());
         tag_of_model(&empty, &parts, span)
     }

@@ -76,8 +76,8 @@ pub use key_ring::{KeyRing, RingTag};
 #[cfg(feature = "metrics")]
 pub use metric::publish_metrics;
 pub use model::{
-    Bumping, Change, KeyedBy, ModelInfo, Muted, TaggedModel, is_muted, is_registered, models, mute,
-    register,
+    Bumping, Change, ColumnInfo, KeyedBy, ModelInfo, Muted, RowTag, RowTagPart, TableInfo,
+    TaggedModel, is_muted, is_registered, models, mute, register,
 };
 pub use near::{Near, NearStats};
 pub use outcome::{Outcome, observe};

@@ -14,8 +14,10 @@ use crate::tag::Tag;
 use crate::version::Bumped;
 
 mod registry;
+mod table;
 
 pub use registry::{ModelInfo, Registered, is_registered, models, register};
+pub use table::{ColumnInfo, RowTag, RowTagPart, TableInfo};
 
 /// A type whose values are rows: it knows the tags that stand for them.
 ///
@@ -183,6 +185,13 @@ pub trait TaggedModel: Sized {
     #[must_use]
     fn info() -> ModelInfo {
         ModelInfo::new::<Self>(&[], &[])
+    }
+
+    /// Where the rows stand and how their tags are made of columns, for triggers in the database
+    /// (`fragkeys-postgres`). `None`, the default, if that is not known.
+    #[must_use]
+    fn table_info() -> Option<TableInfo> {
+        None
     }
 }
 

@@ -274,6 +274,10 @@ impl TagText {
         let _ = write!(escaped, "{value}");
     }
 
+    pub(crate) fn into_text(self) -> String {
+        self.text
+    }
+
     /// The tag of this text, which is canonical but for its first character.
     pub fn into_tag(self) -> Tag {
         let mut text = self.text;

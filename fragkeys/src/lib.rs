@@ -117,11 +117,12 @@ pub use fragkeys_runtime::Tls;
 pub use fragkeys_runtime::publish_metrics;
 pub use fragkeys_runtime::{
     BatchMap, Bincode, Breaker, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError,
-    CommitScope, Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, Guard, Guarded,
-    Health, KeyRing, KeyedBy, ModelInfo, Muted, Near, NearStats, OnCommit, Outcome, RingTag, Stats,
-    Tag, TaggedModel, TimedOut, Version, at_least, bypass, cache, cache_named, commit_follows,
-    committing, evict, guard, is_muted, is_registered, key_of, models, mute, observe, on_commit,
-    peek, prime, refresh, register, reset_for_tests, snapshot, with_cache,
+    ColumnInfo, CommitScope, Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, Guard,
+    Guarded, Health, KeyRing, KeyedBy, ModelInfo, Muted, Near, NearStats, OnCommit, Outcome,
+    RingTag, RowTag, RowTagPart, Stats, TableInfo, Tag, TaggedModel, TimedOut, Version, at_least,
+    bypass, cache, cache_named, commit_follows, committing, evict, guard, is_muted, is_registered,
+    key_of, models, mute, observe, on_commit, peek, prime, refresh, register, reset_for_tests,
+    snapshot, with_cache,
 };
 
 #[doc(hidden)]

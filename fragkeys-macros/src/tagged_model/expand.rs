@@ -23,6 +23,7 @@ impl ToTokens for Model<'_> {
         let on_update = self.on_update.as_ref().map(on_update);
         let key_texts = self.key.iter().map(FieldPath::text);
         let scope_texts = self.scopes.iter().map(TagSource::text);
+        let table_info = self.table_info();
         tokens.extend(quote! {
             #[automatically_derived]
             // A template without placeholders is a closure that does nothing but return.
@@ -49,6 +50,8 @@ impl ToTokens for Model<'_> {
                 fn info() -> ::fragkeys::ModelInfo {
                     ::fragkeys::ModelInfo::new::<Self>(&[#(#key_texts),*], &[#(#scope_texts),*])
                 }
+
+                #table_info
             }
         });
         tokens.extend(self.keyed_by());
@@ -126,7 +129,7 @@ impl Model<'_> {
 }
 
 impl FieldPath {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.members.iter().map(text).collect::<Vec<_>>().join(".")
     }
 }
