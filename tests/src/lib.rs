@@ -1,6 +1,6 @@
 //! The harness of the fragkeys tests: real Redis servers, alone, with TLS, under sentinels
 //! and as a cluster, a proxy that breaks
-//! connections on demand, servers that talk nonsense, child processes, and a
+//! connections on demand, servers that talk nonsense, real PostgreSQL servers, child processes, and a
 //! Python with the packages that fragkeys is compared with.
 //!
 //! Everything here is synchronous and runs on threads of its own, so that it
@@ -24,6 +24,7 @@ pub mod certificates;
 pub mod child;
 pub mod cluster;
 pub mod garbage;
+pub mod postgres;
 pub mod proxy;
 pub mod python;
 pub mod redis_server;
@@ -31,6 +32,7 @@ pub mod resp;
 mod rng;
 pub mod sentinel;
 pub mod soak;
+mod temporary;
 pub mod wait;
 mod watchdog;
 
@@ -38,6 +40,7 @@ pub use certificates::Certificates;
 pub use child::Child;
 pub use cluster::Cluster;
 pub use garbage::GarbageServer;
+pub use postgres::PostgresServer;
 pub use proxy::{Action, Proxy};
 pub use python::{Python, PythonSession};
 pub use redis_server::RedisServer;

@@ -8,17 +8,15 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::temporary;
 use crate::wait::{DEADLINE, holds_within, wait_until};
 
 mod commands;
-mod process;
+pub(crate) mod process;
 #[cfg(test)]
 mod tests;
 
 use process::Process;
-
-/// `tests/run` looks for what carries this, so as to find leftovers.
-const MARKER: &str = "fragkeys-test-redis-";
 
 /// A `redis-server` (or `valkey-server`) process on a port of 127.0.0.1 and on
 /// a socket, in a temporary directory of its own, without persistence. Drop
@@ -69,13 +67,7 @@ impl RedisServer {
 
     /// With a file of settings, and with options that take a port each.
     pub(crate) fn begin(config: Option<&str>, other_ports: &[&'static str], args: &[&str]) -> Self {
-        // The run is part of the name so that two runs at the same time don't
-        // take each other's servers for leftovers.
-        let run = std::env::var("FRAGKEYS_TEST_RUN").map_or(String::new(), |run| run + "-");
-        let directory = tempfile::Builder::new()
-            .prefix(&format!("{MARKER}{run}"))
-            .tempdir()
-            .expect("a temporary directory");
+        let directory = temporary::directory();
         let args = args.iter().map(|&arg| arg.to_owned()).collect();
         let other_ports =
             other_ports.iter().map(|option| OtherPort { option, number: 0 }).collect();
@@ -248,7 +240,7 @@ impl RedisServer {
 /// client could be given the port of a killed server, which then couldn't
 /// restart, or connect to itself through it. Never the same port twice in a
 /// process (before 12000 servers), for the same reason.
-fn unused_port() -> u16 {
+pub(crate) fn unused_port() -> u16 {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);

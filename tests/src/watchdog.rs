@@ -6,13 +6,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// Waits for the farewell, or for the end of the pipe, which comes when the
-/// test process is gone, however it died. Arguments: pid, directory.
+/// test process is gone, however it died. Arguments: pid, directory, signal.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 word=
 read -r word
 if [ "$word" != done ]; then
-    kill -9 "$1"
+    kill "-$3" "$1"
     rm -rf "$2"
 fi
 "#;
@@ -29,11 +29,13 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    pub(crate) fn start(pid: u32, directory: &Path) -> io::Result<Self> {
+    /// `signal` is what ends the server for sure, such as `KILL`.
+    pub(crate) fn start(pid: u32, directory: &Path, signal: &str) -> io::Result<Self> {
         let process = Command::new("sh")
             .args(["-c", SCRIPT, "fragkeys-watchdog"])
             .arg(pid.to_string())
             .arg(directory)
+            .arg(signal)
             // std opens pipes with close-on-exec, so that no other child holds
             // the write end open after the test process has died.
             .stdin(Stdio::piped())

@@ -16,7 +16,7 @@ const LOG: &str = "server.log";
 /// Waits for the watchdog to be in place, then becomes the server, with the
 /// pid it has. If the test process dies before, the input ends and so does
 /// this: at no moment can a server be left without somebody to kill it.
-const LAUNCHER: &str = r#"read -r word || exit 1; exec "$@" </dev/null"#;
+pub(crate) const LAUNCHER: &str = r#"read -r word || exit 1; exec "$@" </dev/null"#;
 
 #[derive(Debug)]
 pub(super) struct Process {
@@ -53,7 +53,7 @@ impl Process {
         command.stdout(log.try_clone().expect("a second handle")).stderr(log);
         let mut server = command.spawn().expect("start sh");
         let mut go = server.stdin.take().expect("stdin is a pipe");
-        let watchdog = Watchdog::start(server.id(), directory).expect("start sh");
+        let watchdog = Watchdog::start(server.id(), directory, "KILL").expect("start sh");
         go.write_all(b"go\n").expect("start the server");
         Self { server, watchdog }
     }
