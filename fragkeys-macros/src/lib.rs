@@ -217,6 +217,8 @@ pub fn tag(template: TokenStream) -> TokenStream {
 /// | `scopes` | list of templates over fields, or of expressions that are `Into<Tag>` and may use `self` | none |
 /// | `on_create`, `on_delete` | `\|row\| tags` | key and scopes |
 /// | `on_update` | `\|row, change\| tags`; `change` tells the old row and the changed columns, where known | `change.tags(row)`: key and scopes, and those of the old row |
+/// | `table` | the table of the rows, `"donations"` or `"shop.donations"`, for triggers in PostgreSQL: see the guide `postgres` | none |
+/// | `columns` | list of fields whose columns have other names: `[organization_id = "organization"]` | the field's name |
 ///
 /// A field that is an `Option` and `None` makes no tag: a donation that belongs to nobody has no
 /// such scope. Fields in tags must be `Display`; a key of two columns gives `Name:one:two`.

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 /// What went wrong, and what to do. It never holds a password, nor the URL it stands in.
@@ -75,19 +76,20 @@ impl Error {
         Error::new(kind, format!("{doing}: {message} (SQLSTATE {}){advice}", code.code()))
     }
 
+    /// Of what did not come from the server: was it the network, or is it to be set right?
     fn kind_without_answer(error: &tokio_postgres::Error) -> ErrorKind {
         let mut source = error.source();
         while let Some(cause) = source {
-            if cause.is::<std::io::Error>() {
-                return ErrorKind::Database;
+            if let Some(cause) = cause.downcast_ref::<io::Error>() {
+                // So rustls tells that it does not trust a certificate.
+                let is_tls = cause.kind() == io::ErrorKind::InvalidData;
+                return if is_tls { ErrorKind::Config } else { ErrorKind::Database };
             }
             source = cause.source();
         }
-        // Nothing went over the network: a password is missing, or TLS is asked for and absent.
-        if error.is_closed() || error.source().is_none() {
-            return ErrorKind::Database;
-        }
-        ErrorKind::Config
+        // A password is missing, or TLS is asked for and the server has none.
+        let is_said = error.source().is_some() && !error.is_closed();
+        if is_said { ErrorKind::Config } else { ErrorKind::Database }
     }
 
     /// Will it be the same at the next attempt, unless somebody does something?

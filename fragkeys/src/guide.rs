@@ -1,6 +1,7 @@
 //! Longer than an item's documentation: one subject a page.
 //!
 //! - [`transactions`]: bumps and commits, with recipes for sqlx and Diesel.
+//! - [`postgres`]: changes that any writer makes in PostgreSQL, `psql` included.
 //! - [`faults`]: what happens on each fault of the store, and how to watch it.
 //! - [`herds`]: many callers of one missing entry, in one process and in several.
 //! - [`grace`]: old values, early and slow runs, and errors that are cached.
@@ -13,6 +14,9 @@
 
 #[doc = include_str!("../docs/transactions.md")]
 pub mod transactions {}
+
+#[doc = include_str!("../docs/postgres.md")]
+pub mod postgres {}
 
 #[doc = include_str!("../docs/faults.md")]
 #[doc = ""]
