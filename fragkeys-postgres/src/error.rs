@@ -51,7 +51,8 @@ impl Error {
         let Some(said) = error.as_db_error() else {
             // The driver's own words name options, and never what stands in them.
             let why = error.source().map(|why| format!(": {why}")).unwrap_or_default();
-            return Error::new(Self::kind_without_answer(error), format!("{doing}: {error}{why}"));
+            let (kind, advice) = Self::without_answer(error);
+            return Error::new(kind, format!("{doing}: {error}{why}{advice}"));
         };
         let (code, message) = (said.code(), said.message());
         let (kind, advice) = match code.code() {
@@ -77,19 +78,23 @@ impl Error {
     }
 
     /// Of what did not come from the server: was it the network, or is it to be set right?
-    fn kind_without_answer(error: &tokio_postgres::Error) -> ErrorKind {
+    fn without_answer(error: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
         let mut source = error.source();
         while let Some(cause) = source {
-            if let Some(cause) = cause.downcast_ref::<io::Error>() {
+            match cause.downcast_ref::<io::Error>().map(io::Error::kind) {
                 // So rustls tells that it does not trust a certificate.
-                let is_tls = cause.kind() == io::ErrorKind::InvalidData;
-                return if is_tls { ErrorKind::Config } else { ErrorKind::Database };
+                Some(io::ErrorKind::InvalidData) => {
+                    let advice = "; name the authority that signed the server's certificate, or \
+                                  do without TLS: `sslmode=disable` in the URL";
+                    return (ErrorKind::Config, advice);
+                }
+                Some(_) => return (ErrorKind::Database, ""),
+                None => source = cause.source(),
             }
-            source = cause.source();
         }
         // A password is missing, or TLS is asked for and the server has none.
         let is_said = error.source().is_some() && !error.is_closed();
-        if is_said { ErrorKind::Config } else { ErrorKind::Database }
+        (if is_said { ErrorKind::Config } else { ErrorKind::Database }, "")
     }
 
     /// Will it be the same at the next attempt, unless somebody does something?

@@ -172,7 +172,6 @@ impl Relay {
             let error = match Session::open(&self, &tls, &woken).await {
                 Ok(session) => {
                     info!(target: TARGET, "connected; the outbox is {}.outbox", self.outbox.schema());
-                    told = Told::default();
                     self.health.connected();
                     let error = self.serve(&session, &woken).await;
                     self.health.disconnected();

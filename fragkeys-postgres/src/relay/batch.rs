@@ -32,7 +32,7 @@ impl Batch {
             // A database without an encoding can hold what is no text.
             match row.try_get::<_, &str>(1) {
                 Ok(text) => batch.tags.push(Tag::from(text)),
-                Err(_) => batch.refuse("what is no UTF-8"),
+                Err(_) => batch.refuse("it is no UTF-8"),
             }
             let locked: i64 = row.try_get(2)?;
             batch.is_full = locked >= i64::from(most) || locked > rows.len() as i64;
@@ -70,6 +70,6 @@ impl Batch {
     fn refuse(&mut self, what: &str) {
         self.refused += 1;
         let what: String = what.chars().take(200).collect();
-        warn!(target: TARGET, "the outbox held {what}; it was deleted without a bump");
+        warn!(target: TARGET, "a tag of the outbox was deleted without a bump: {what}");
     }
 }

@@ -76,6 +76,9 @@ async fn a_library_is_told_the_same() {
         Relay::new(url, cache).unwrap().run().await.unwrap_err().kind()
     };
     assert_eq!(run(&server.url()).await, ErrorKind::Outbox);
+    let cache = fragkeys::Config::memory().build().await.unwrap();
+    let relay = Relay::new(&server.url(), cache).unwrap();
+    assert!(!format!("{relay:?}").contains(server.password()));
     assert_eq!(run(&server.url().replace(server.password(), "x")).await, ErrorKind::Login);
     let cache = fragkeys::Config::memory().build().await.unwrap();
     assert_eq!(Relay::new("nonsense", cache).unwrap_err().kind(), ErrorKind::Config);

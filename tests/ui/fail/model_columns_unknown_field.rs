@@ -1,0 +1,11 @@
+use fragkeys::TaggedModel;
+
+#[derive(TaggedModel)]
+#[tagged_model(table = "donations", columns = [idd = "number"])]
+struct Donation {
+    id: u64,
+}
+
+fn main() {
+    let _tags = Donation { id: 42 }.tags();
+}
