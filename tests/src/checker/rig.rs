@@ -33,6 +33,17 @@ pub struct Plan {
     pub seed: u64,
     /// How long a call may take beyond all waiting that has a bound.
     pub slack: Duration,
+    /// How long a fault stays and how long it is calm before the next one, at most.
+    pub longest: Duration,
+}
+
+impl Plan {
+    /// One round.
+    #[must_use]
+    pub fn of(mode: Mode) -> Self {
+        let (slack, longest) = (Duration::from_secs(1), Duration::from_millis(1_500));
+        Plan { mode, rounds: 1, time: Duration::ZERO, reads: 0, seed: 0, slack, longest }
+    }
 }
 
 /// A system under test.
@@ -165,12 +176,12 @@ impl Rig<'_> {
         cluster.slot(&format!("fragkeys:t:Row:{row}"))
     }
 
-    /// Sometimes shorter than the near tier's bound and than a call waits, sometimes longer.
+    /// By default sometimes shorter than the near tier's bound and than a call waits, and sometimes
+    /// longer.
     pub(super) fn moment(&mut self) -> Duration {
-        const SHORTEST: usize = 100;
-        const LONGEST: usize = 1_500;
-        let time = SHORTEST + self.rng.below(LONGEST - SHORTEST);
-        Duration::from_millis(time as u64)
+        const SHORTEST: Duration = Duration::from_millis(100);
+        let share = self.rng.below(1_000) as f64 / 1_000.0;
+        SHORTEST + self.plan.longest.saturating_sub(SHORTEST).mul_f64(share)
     }
 
     pub(super) fn note_loss(&self, from: u64, until: u64) {

@@ -34,8 +34,8 @@ const WRITER_PAUSE: Duration = Duration::from_millis(24);
 /// Who did not run for so long longer than it wanted to sleep was stalled.
 const STALL: Duration = Duration::from_millis(20);
 /// What is left of calls, and of failed bumps, has so long at the end.
-const LAST_CALLS: Duration = Duration::from_secs(10);
-const LAST_BUMPS: Duration = Duration::from_secs(15);
+const LAST_CALLS: Duration = Duration::from_secs(20);
+const LAST_BUMPS: Duration = Duration::from_secs(20);
 
 static DATABASE: OnceLock<Database> = OnceLock::new();
 
