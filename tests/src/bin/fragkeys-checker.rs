@@ -8,7 +8,8 @@
 //! The first word is `strict` (one server, no near tier), `near` or `cluster`. Then, as far as
 //! wanted: `--minutes`, `--rounds` (of all faults), `--reads` (at least so many), `--seed`,
 //! `--slack` (ms that a call may take beyond all waiting that has a bound), `--longest` (ms that a
-//! fault stays, at most), `--logs` (an empty folder, which stays). Ends with 2 if a promise was broken.
+//! fault stays, at most), `--logs` (an empty folder, which stays); or `--judge` (the folder of an
+//! earlier run, to judge its logs again). Ends with 2 if a promise was broken.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,14 +17,14 @@
     reason = "a test's process ends loudly"
 )]
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use fragkeys_tests::checker::{Mode, Plan, Rig, Worker};
 
 const USAGE: &str = "fragkeys-checker strict|near|cluster [--minutes N] [--rounds N] [--reads N] \
-                     [--seed N] [--slack MS] [--longest MS] [--logs FOLDER]";
+                     [--seed N] [--slack MS] [--longest MS] [--logs FOLDER] [--judge FOLDER]";
 
 /// How it ends if a promise was broken.
 const BROKEN: u8 = 2;
@@ -39,17 +40,31 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::FAILURE;
     };
-    let folder = tempfile::Builder::new().prefix("fragkeys-checker-").tempdir().unwrap();
-    let report = Rig::run(&plan, logs.as_deref().unwrap_or(folder.path())).unwrap();
+    let report = match logs {
+        Logs::Forget => {
+            let folder = tempfile::Builder::new().prefix("fragkeys-checker-").tempdir().unwrap();
+            Rig::run(&plan, folder.path())
+        }
+        Logs::Keep(folder) => Rig::run(&plan, Path::new(folder)),
+        Logs::Judge(folder) => Rig::judge_again(&plan, Path::new(folder)),
+    };
+    let report = report.unwrap();
     println!("{report}");
     if report.violations == 0 { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) }
 }
 
-/// What to run, and where its logs are to stay.
-fn read(words: &[&str]) -> Option<(Plan, Option<PathBuf>)> {
+/// What becomes of the logs.
+enum Logs<'a> {
+    Forget,
+    Keep(&'a str),
+    /// They are there already.
+    Judge(&'a str),
+}
+
+fn read<'a>(words: &[&'a str]) -> Option<(Plan, Logs<'a>)> {
     let (mode, options) = words.split_first()?;
     let mut plan = Plan::of(Mode::named(mode)?);
-    let mut logs = None;
+    let mut logs = Logs::Forget;
     for option in options.chunks(2) {
         let [name, value] = option else { return None };
         let number = value.parse();
@@ -60,7 +75,8 @@ fn read(words: &[&str]) -> Option<(Plan, Option<PathBuf>)> {
             "--seed" => plan.seed = number.ok()?,
             "--slack" => plan.slack = Duration::from_millis(number.ok()?),
             "--longest" => plan.longest = Duration::from_millis(number.ok()?),
-            "--logs" => logs = Some(PathBuf::from(value)),
+            "--logs" => logs = Logs::Keep(value),
+            "--judge" => logs = Logs::Judge(value),
             _ => return None,
         }
     }

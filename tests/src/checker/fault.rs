@@ -9,6 +9,8 @@ use crate::{Action, Proxy, RedisServer, RespClient};
 
 mod cluster;
 
+pub(super) use cluster::Masters;
+
 /// What can happen to a system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::database::Database;
 use super::event::{Event, Life};
-use super::fault::Fault;
+use super::fault::{Fault, Masters};
 use super::log::{self, Log};
 use super::report::Report;
 use super::worker::{PROCESSES, Worker};
@@ -61,7 +61,7 @@ pub struct Rig<'a> {
 pub(super) enum Site {
     /// One server, and a way to it for each process.
     Server { server: RedisServer, proxies: Vec<Proxy> },
-    Cluster(Cluster),
+    Cluster(Cluster, Masters),
 }
 
 impl Rig<'_> {
@@ -78,7 +78,11 @@ impl Rig<'_> {
         let began = Instant::now();
         Database::create(folder, ROWS)?;
         let site = match plan.mode {
-            Mode::Cluster => Site::Cluster(Cluster::start()),
+            Mode::Cluster => {
+                let cluster = Cluster::start();
+                let masters = Masters::of(&cluster);
+                Site::Cluster(cluster, masters)
+            }
             Mode::Strict | Mode::Near => {
                 let server = RedisServer::start();
                 let proxies = (0..PROCESSES).map(|_| Proxy::to(server.port())).collect();
@@ -95,6 +99,15 @@ impl Rig<'_> {
         let faults = rig.make_trouble(began)?;
         rig.end();
         Report::of(plan, faults, began.elapsed(), folder)
+    }
+
+    /// Judges the logs of an earlier run, whose faults stand in its own report.
+    ///
+    /// # Errors
+    ///
+    /// When there are none.
+    pub fn judge_again(plan: &Plan, folder: &Path) -> io::Result<Report> {
+        Report::of(plan, BTreeMap::new(), Duration::ZERO, folder)
     }
 
     /// Each fault once a round, in an order that changes.
@@ -138,7 +151,7 @@ impl Rig<'_> {
     fn start(&self, life: Life) -> Child {
         let urls = match &self.site {
             Site::Server { proxies, .. } => vec![proxies[life.process as usize].url()],
-            Site::Cluster(cluster) => cluster.urls(),
+            Site::Cluster(cluster, _) => cluster.urls(),
         };
         let (folder, mode) = (self.folder.to_owned(), self.plan.mode);
         let worker = Worker { folder, life, mode, urls, seed: self.plan.seed };
@@ -172,7 +185,7 @@ impl Rig<'_> {
 
     pub(super) fn any_slot(&mut self) -> u16 {
         let row = self.rng.below(ROWS as usize);
-        let Site::Cluster(cluster) = &self.site else { unreachable!("only a cluster has slots") };
+        let Site::Cluster(cluster, _) = &self.site else { unreachable!("only a cluster has slots") };
         cluster.slot(&format!("fragkeys:t:Row:{row}"))
     }
 

@@ -18,8 +18,9 @@ use super::log::Log;
 use super::{Mode, ROWS, ROWS_PER_GROUP, now};
 use crate::rng::Rng;
 
-/// How much older a near hit may be. Short, so that faults outlast it.
-pub(super) const MAX_STALENESS: Duration = Duration::from_millis(500);
+/// How much older a near hit may be. Short, so that faults outlast it, and that it is not the loss of
+/// a connection which does not answer that ends them.
+pub(super) const MAX_STALENESS: Duration = Duration::from_millis(250);
 /// How long a process waits for another one's run, at most.
 pub(super) const LEASE_WAIT: Duration = Duration::from_secs(2);
 /// What a run takes, at most.
