@@ -8,6 +8,7 @@
 mod around;
 #[allow(missing_docs)] // public for generated code, but for the map
 mod batch;
+mod broken;
 mod cache;
 #[allow(missing_docs)] // public for generated code only
 mod call;

@@ -3,6 +3,7 @@
 //! - [`transactions`]: bumps and commits, with recipes for sqlx and Diesel.
 //! - [`postgres`]: changes that any writer makes in PostgreSQL, `psql` included.
 //! - [`faults`]: what happens on each fault of the store, and how to watch it.
+//! - [`checker`]: a program that looks for broken promises under faults, and what it found.
 //! - [`herds`]: many callers of one missing entry, in one process and in several.
 //! - [`grace`]: old values, early and slow runs, and errors that are cached.
 //! - [`limits`]: what it does not do, and what stands in Redis under which key.
@@ -24,6 +25,9 @@ pub mod postgres {}
 #[doc = ""]
 #[doc = include_str!("../docs/soak.svg")]
 pub mod faults {}
+
+#[doc = include_str!("../docs/checker.md")]
+pub mod checker {}
 
 #[doc = include_str!("../docs/herds.md")]
 pub mod herds {}

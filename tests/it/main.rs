@@ -9,6 +9,7 @@
 mod around;
 mod attribute;
 mod batch;
+mod checker;
 mod cluster;
 mod codecs;
 mod commit;

@@ -21,6 +21,7 @@
 
 mod acceptor;
 pub mod certificates;
+pub mod checker;
 pub mod child;
 pub mod cluster;
 pub mod garbage;

@@ -22,6 +22,7 @@ use self::reply::{nonsense, read_entry, refusal};
 use self::route::Route;
 use super::memory::{Weight, sized_cache_with};
 use super::{Deadline, Each, Found, GuardId, Put, Store};
+use crate::broken::leaves_out;
 use crate::cache::outliving;
 use crate::config::{Layout, Servers, Settings};
 use crate::error::{Error, ErrorKind};
@@ -190,7 +191,7 @@ impl Store for RedisStore {
         {
             match live.look(&ready, deadline).await {
                 // A version that has moved since may have done so before the entry was read.
-                Ok(reply) if ready.is_current(cells) => {
+                Ok(reply) if ready.is_current(cells) || leaves_out("guard") => {
                     return Ok(Found { place: ready.place.clone(), entry: read_entry(reply)? });
                 }
                 Ok(_) | Err(Failure::Lost(_)) => {}
