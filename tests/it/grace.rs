@@ -3,8 +3,10 @@
 mod background;
 mod early;
 mod failing;
+mod fleet;
 mod limits;
 mod revalidating;
+mod view;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -136,6 +136,11 @@ impl Request {
     /// Drops its entry, here and in the store; says whether it was there. What other processes
     /// keep of it, they keep.
     pub(super) async fn remove(&self, place: &Place, budget: &mut Budget) -> Result<bool, Error> {
+        // As the last good value, too: first, so that nothing leads to what is dropped.
+        if self.grace.as_ref().is_some_and(|graced| graced.grace.stands_in()) {
+            let pointer = self.identity.pointer(self.cache.prefix());
+            Box::pin(self.cache.remove(&pointer, budget)).await?;
+        }
         let was_near = self.near_tier().is_some_and(|(tier, identity)| tier.remove(identity));
         let was_stored = self.cache.remove(place, budget).await?;
         // Again: a look may have found it before it was dropped there.

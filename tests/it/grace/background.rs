@@ -42,6 +42,32 @@ async fn i7_past_the_bounds_no_run_begins() {
     eventually("the third is stored", async || cache.stats().stored == 6).await;
 }
 
+/// One that has waited for its turn begins, however much was stored by others meanwhile.
+#[tokio::test]
+async fn a_busy_process_forgets_none_that_waits() {
+    let cache = Config::memory().max_refreshes(1).build().await.unwrap();
+    let source = Source::gated();
+    source.release(2);
+    for id in 1..=2 {
+        ask(&cache, briefly(source.clone(), id)).await.unwrap().0.unwrap();
+    }
+    expire().await;
+    for id in 1..=2 {
+        ask(&cache, briefly(source.clone(), id)).await.unwrap().0.unwrap();
+    }
+    source.wait_for_runs(3).await;
+    // More than a process remembers to have stored.
+    let open = Source::open();
+    with_cache(cache.clone(), async {
+        for id in 0..20_000 {
+            super::covered(&open, id).await.unwrap();
+        }
+    })
+    .await;
+    source.release(2);
+    source.wait_for_runs(4).await;
+}
+
 /// I7: a run that cannot be handed over stays its caller's.
 #[tokio::test]
 async fn i7_past_the_bound_a_slow_run_is_waited_for() {

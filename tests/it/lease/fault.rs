@@ -6,7 +6,7 @@ use fragkeys::{Cache, Config, Outcome};
 use fragkeys_tests::RedisServer;
 
 use crate::flight::{Source, call, wait_for_misses};
-use crate::support::{eventually, redis_cache};
+use crate::support::{eventually, patient, redis_cache};
 
 /// Two caches in one server have leases between them, as two processes have.
 async fn two(server: &RedisServer) -> [Cache; 2] {
@@ -53,6 +53,21 @@ async fn who_waits_is_told_by_redis() {
     source.release(1);
     runs.await.unwrap();
     assert_eq!((waits.await.unwrap().1, source.runs()), (Some(Outcome::Shared), 1));
+}
+
+/// All waiting of a call has one bound: who has waited for a flight does not wait for its lease, too.
+#[tokio::test]
+async fn i7_who_has_waited_for_a_flight_waits_for_no_lease() {
+    let server = RedisServer::start();
+    let config = patient(server.url()).flight_wait(Duration::from_millis(50));
+    let cache = config.lease_wait(Duration::from_secs(3_600)).build().await.unwrap();
+    let source = Source::new();
+    let hangs = call(&cache, &source, 1);
+    source.wait_for_runs(1).await;
+    let waits = call(&cache, &source, 1);
+    source.wait_for_runs(2).await;
+    source.release(2);
+    assert_eq!([hangs.await.unwrap().0.id, waits.await.unwrap().0.id], [1, 1]);
 }
 
 /// And where it does not tell, it is asked.
