@@ -2,13 +2,14 @@
 //! between them, as two processes have.)
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fragkeys::{Cache, Outcome, tagged_cache};
 use fragkeys_tests::RedisServer;
 
 use super::{HOUR, Source, ask, expire, life, revalidated, revalidated_by_a_caller};
 use crate::flight::wait_for_misses;
-use crate::support::{eventually, redis_cache};
+use crate::support::{eventually, patient};
 
 #[tagged_cache(vary_on = [id], timeout = |run| life(*run), stale_if_error = HOUR)]
 async fn kept_for_errors(source: Arc<Source>, id: u64) -> Result<usize, String> {
@@ -17,7 +18,9 @@ async fn kept_for_errors(source: Arc<Source>, id: u64) -> Result<usize, String> 
 
 async fn two() -> (RedisServer, Cache, Cache) {
     let server = RedisServer::start();
-    let (first, second) = (redis_cache(&server).await, redis_cache(&server).await);
+    // However long a busy machine keeps them waiting, they keep their leases.
+    let cache = || patient(server.url()).lease_timeout(Duration::from_secs(60)).build();
+    let (first, second) = (cache().await.unwrap(), cache().await.unwrap());
     (server, first, second)
 }
 

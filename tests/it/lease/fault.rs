@@ -1,6 +1,6 @@
 //! Store trouble around a lease: the function runs at once, and nobody gets an error (I5).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fragkeys::{Cache, Config, Outcome};
 use fragkeys_tests::RedisServer;
@@ -101,14 +101,12 @@ async fn i5_a_server_that_dies_lets_who_waits_run() {
 async fn i5_a_server_that_hangs_lets_who_waits_run() {
     let server = RedisServer::start();
     let first = redis_cache(&server).await;
-    let second = Config::redis(server.url()).build().await.unwrap();
+    let hour = Duration::from_secs(3_600);
+    let second = Config::redis(server.url()).lease_wait(hour).build().await.unwrap();
     let source = Source::new();
     let [runs, waits] = one_waits(&first, &second, &source).await;
-    let began = Instant::now();
     server.pause();
     source.wait_for_runs(2).await;
-    // 750 ms of the lease and 250 ms of `operation_timeout`, and a busy machine.
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     source.release(2);
     assert_eq!(waits.await.unwrap().0.run, 1);
     server.resume();

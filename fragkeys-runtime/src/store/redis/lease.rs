@@ -13,7 +13,7 @@ use super::cluster::slot_of;
 use super::link::{Failure, Live};
 use super::reply::{is_error, nonsense, refusal};
 use super::route::Route;
-use super::script::{CLAIM_LEASE, Script};
+use super::script::{CLAIM_LEASE, Script, millis};
 use crate::error::Error;
 use crate::lease::{Claim, End, Lease, Wait};
 use crate::store::Deadline;
@@ -26,8 +26,9 @@ pub(super) use keeper::Leases;
 pub(crate) use watch::Watch;
 pub(super) use watch::Watches;
 
-/// How long a lease outlives its owner's last sign of life.
-const LIFETIME: Duration = Duration::from_millis(750);
+/// How long a lease may outlive its owner's last sign of life, as some process was configured. What lives
+/// for longer nobody of us wrote.
+const LONGEST: Duration = Duration::from_secs(60);
 
 impl RedisStore {
     /// Asks who is to run for an entry, in one round trip. Who has asked before is told of
@@ -43,7 +44,8 @@ impl RedisStore {
         let keys = [lease, entry.to_owned()];
         // From before it is asked for: who is dropped while the answer is under way lets go of it.
         let grant = self.leases.enter(&keys[0])?;
-        let question = Question { keys: &keys, token: grant.token(), known };
+        let lifetime = self.leases.lifetime();
+        let question = Question { keys: &keys, token: grant.token(), known, lifetime };
         let (reply, watch) = match self.route.link()? {
             Some(link) if is_waiting => {
                 let live = link.live(deadline).await?;
@@ -127,12 +129,13 @@ struct Question<'a> {
     token: &'a str,
     /// The head of what stands at the entry's key and is no answer.
     known: &'a [u8],
+    lifetime: Duration,
 }
 
 impl Question<'_> {
     fn call(&self, how: Call) -> redis::Cmd {
-        let mut call = how(&CLAIM_LEASE, self.keys, LIFETIME);
-        call.arg(self.token).arg(self.known);
+        let mut call = how(&CLAIM_LEASE, self.keys, self.lifetime);
+        call.arg(self.token).arg(self.known).arg(millis(LONGEST));
         call
     }
 }
@@ -172,7 +175,7 @@ fn answer(reply: Value) -> Result<Answer, Error> {
         (b"held", Some(Value::Int(left))) => {
             // A millisecond more than Redis counts, whose last one may have begun.
             let left = Duration::from_millis(u64::try_from(left).unwrap_or_default() + 1);
-            Ok(Answer::Held(left.min(LIFETIME)))
+            Ok(Answer::Held(left.min(LONGEST)))
         }
         _ => Err(nonsense("something else than an answer about a lease")),
     }

@@ -165,8 +165,8 @@ return told
 ";
 
 /// Who runs for an entry that is missing, or known to be no answer: nobody, if another one is there by
-/// now. Behind the two arguments that all scripts have, the token of who asks, and how what it knows
-/// begins. It finds its own token where it had to ask twice. What nobody of us wrote is written over:
+/// now. Behind the two arguments that all scripts have, the token of who asks, how what it knows begins,
+/// and for how long a lease lives at most. It finds its own token where it had to ask twice. What nobody of us wrote is written over:
 /// who waited for it would wait for nothing.
 const CLAIM_LEASE_AT: &str = r"
 local entry = redis.pcall('GET', KEYS[2])
@@ -176,7 +176,7 @@ if type(entry) == 'string' and (known == '' or string.sub(entry, 1, #known) ~= k
 end
 local held = redis.pcall('GET', KEYS[1])
 local left = redis.call('PTTL', KEYS[1])
-if type(held) == 'string' and left > 0 and left <= tonumber(ARGV[1]) then
+if type(held) == 'string' and left > 0 and left <= tonumber(ARGV[5]) then
     if held == ARGV[3] then return {'owned'} end
     local admits = tonumber(string.match(held, '^%+(%d+)$'))
     if admits and admits > 0 then
