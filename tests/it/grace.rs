@@ -1,6 +1,7 @@
 //! Old values, runs that are early, and runs that nobody waits for.
 
 mod background;
+mod cluster;
 mod early;
 mod failing;
 mod fleet;
