@@ -94,7 +94,7 @@ impl Child {
     ///
     /// # Panics
     ///
-    /// When it hasn't after 30 seconds.
+    /// When it hasn't after two minutes.
     pub fn wait(&mut self) -> ExitStatus {
         self.close_stdin();
         let mut status = None;
