@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the harness waits for something that should happen soon, on a machine that may have much else to do.
+/// How long the harness waits for something that should happen soon, on the slowest of machines.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
 const POLL_EVERY: Duration = Duration::from_millis(2);
