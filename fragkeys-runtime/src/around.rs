@@ -45,7 +45,8 @@ pub async fn peek<F: Future>(future: F) -> Option<F::Output> {
 /// Runs the function of a call whatever is cached, and stores its value in the place of that.
 ///
 /// About the outermost cached call in the future, as with [`peek`]. Calls for the same that
-/// come while it runs share this run; a run that began before it is not stored after it. An
+/// come while it runs share this run, and a run that began before it is not stored after it; both
+/// in this process. An
 /// `Err`, and a value that `cache_if` refuses, leave what is cached as it is. Dropped before
 /// its end, it has changed nothing. A batch runs for all of its elements, and shares no run.
 ///
@@ -67,7 +68,8 @@ pub async fn refresh<F: Future>(future: F) -> F::Output {
 /// Drops the entry of a call, as it is under the present versions of its tags, and never runs
 /// its function; says whether the entry was there.
 ///
-/// About the outermost cached call in the future, as with [`peek`], which is dropped there. A
+/// About the outermost cached call in the future, as with [`peek`], which is dropped there. With
+/// `stale_if_error`, the value that would stand in for an error is dropped, too. A
 /// run of it that is under way in this process is not stored any more; one in another may be. At
 /// once, also inside of [`on_commit`](crate::on_commit): a reader may store it again before the
 /// commit. To make others miss for a change of the data, bump a tag.

@@ -361,18 +361,20 @@ impl Cache {
         answer
     }
 
-    /// Asks who is to run for an entry that a look did not find, or to go on waiting for that.
+    /// Asks who is to run for an entry that a look did not find, or to go on waiting for that. What is
+    /// `known` to stand there by its head is no answer.
     pub(crate) async fn claim(
         &self,
         identity: &Identity,
         place: &Place,
+        known: &[u8],
         is_waiting: bool,
         budget: &mut Budget,
     ) -> Result<Claim, Error> {
         self.check_queue(identity)?;
         budget.check()?;
         let deadline = budget.deadline();
-        let answer = self.shared.store.claim(&place.key, is_waiting, deadline).await;
+        let answer = self.shared.store.claim(&place.key, known, is_waiting, deadline).await;
         // Waiting for others is not the store's doing, and has a bound of its own.
         if !matches!(answer, Ok(Claim::Wait(_))) {
             budget.spend(deadline);

@@ -65,6 +65,7 @@ pub(crate) struct Settings {
     pub(crate) max_queued_refreshes: usize,
     pub(crate) retry_after: Duration,
     pub(crate) lease_wait: Duration,
+    pub(crate) lease_timeout: Duration,
     pub(crate) format: Format,
     pub(crate) also_bump: Vec<FragmentedKeys>,
     pub(crate) near: Option<Near>,
@@ -126,6 +127,7 @@ impl Config {
                 max_queued_refreshes: 1_000,
                 retry_after: Duration::from_secs(1),
                 lease_wait: Duration::from_secs(5),
+                lease_timeout: Duration::from_millis(750),
                 format: Format::Bincode,
                 also_bump: Vec::new(),
                 near: None,
@@ -248,13 +250,24 @@ impl Config {
     ///
     /// Of all processes that miss an entry, one runs: it takes a lease in Redis and renews it while
     /// it runs. The others have the value as soon as it is stored. A process that is killed loses
-    /// its lease within 750 ms, and another one runs. In each process one call waits for that and
+    /// its lease within [`lease_timeout`](Self::lease_timeout), and another one runs. In each process
+    /// one call waits for that and
     /// its flight waits for it, so keep this below [`flight_wait`](Self::flight_wait), and above what
     /// your slowest function takes: past it, one call of each process runs.
     ///
     /// Without `flight_wait` there are no leases, either.
     pub fn lease_wait(mut self, longest: Duration) -> Self {
         self.settings.lease_wait = longest;
+        self
+    }
+
+    /// When a lease of which nothing is heard is taken for that of a dead process, and another one runs.
+    /// Default: 750 ms; at least 100 ms, at most a minute.
+    ///
+    /// Each process renews its leases three times in that time. One that stands still for longer (it
+    /// was paused, or its machine has too much to do) loses them, which costs runs and nothing else.
+    pub fn lease_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.lease_timeout = timeout;
         self
     }
 
@@ -372,6 +385,10 @@ impl Config {
             "retry_after is above an hour: for so long a source that works again would not be asked"
         } else if settings.lease_wait > Duration::from_secs(3_600) {
             "lease_wait is above an hour: a call would wait that long for a run that hangs"
+        } else if settings.lease_timeout < Duration::from_millis(100) {
+            "lease_timeout is below 100 ms: a lease could not be renewed in time"
+        } else if settings.lease_timeout > Duration::from_secs(60) {
+            "lease_timeout is above a minute: for so long nobody would run where a process was killed"
         } else if settings.prefix.is_empty() {
             "prefix is empty: it keeps this cache's keys apart from others in the same Redis"
         } else if let Some(problem) = settings.near.and_then(|near| near.problem()) {

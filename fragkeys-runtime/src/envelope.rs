@@ -102,6 +102,11 @@ fn verified<'a>(bytes: &'a [u8], address: &[u8]) -> Option<&'a [u8]> {
     (sealed_for == address && is_intact()).then_some(payload)
 }
 
+/// What tells an entry from any other that was stored: its times and its checksum are in it.
+pub(crate) fn head(bytes: &[u8]) -> &[u8] {
+    bytes.get(..HEAD).unwrap_or(bytes)
+}
+
 /// How long an entry is right yet, by this machine's clock.
 pub(crate) fn left(bytes: &[u8]) -> Duration {
     let expires =

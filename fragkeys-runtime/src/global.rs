@@ -33,7 +33,7 @@ fn new_embedded() -> Cache {
 
 /// What the code that is running was given by those around it: in one place, as each call asks.
 #[derive(Clone, Default)]
-struct Given {
+pub(crate) struct Given {
     cache: Option<Cache>,
     view: Option<Arc<View>>,
 }
@@ -63,6 +63,15 @@ pub async fn with_cache<F: Future>(cache: Cache, future: F) -> F::Output {
 /// Runs a future that sees the versions in this way.
 pub(crate) async fn with_view<F: Future>(view: View, future: F) -> F::Output {
     GIVEN.scope(Given { cache: scope(), view: Some(Arc::new(view)) }, future).await
+}
+
+/// What those around have given to the code that is running, to be handed on to a task.
+pub(crate) fn given() -> Option<Given> {
+    GIVEN.try_with(Given::clone).ok()
+}
+
+pub(crate) async fn with_given<F: Future>(given: Given, future: F) -> F::Output {
+    GIVEN.scope(given, future).await
 }
 
 /// How the code that is running sees the versions, if it was told.

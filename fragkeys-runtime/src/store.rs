@@ -225,19 +225,20 @@ impl AnyStore {
         !self.is_near()
     }
 
-    /// Asks who is to run for the missing entry at this key. Who asks again, while it waits, is told
-    /// of changes.
+    /// Asks who is to run for the entry at this key, which is missing, or known to be no answer by its
+    /// head. Who asks again, while it waits, is told of changes.
     #[cfg_attr(not(feature = "redis"), allow(unused_variables, clippy::unused_async))]
     pub(crate) async fn claim(
         &self,
         key: &str,
+        known: &[u8],
         is_waiting: bool,
         deadline: Deadline,
     ) -> Result<Claim, Error> {
         match self {
             AnyStore::Memory(_) => Ok(Claim::Run(None)),
             #[cfg(feature = "redis")]
-            AnyStore::Redis(store) => store.claim(key, is_waiting, deadline).await,
+            AnyStore::Redis(store) => store.claim(key, known, is_waiting, deadline).await,
         }
     }
 

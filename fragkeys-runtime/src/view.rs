@@ -184,6 +184,12 @@ impl View {
             })
     }
 
+    /// May a value from under these versions be given, although they are not the present ones? Not
+    /// where it is older than what was asked for, or may be.
+    pub(crate) fn admits_old(&self, tags: &[Tag], versions: &[Version]) -> bool {
+        !self.is_strict && !self.are_behind(tags, versions)
+    }
+
     fn are_behind(&self, tags: &[Tag], versions: &[Version]) -> bool {
         let is_behind = |(tag, version): (&Tag, &Version)| {
             self.floors.get(tag).is_some_and(|floor| version < floor)

@@ -1,10 +1,13 @@
 //! Old values, runs that are early, and runs that nobody waits for.
 
 mod background;
+mod cluster;
 mod early;
 mod failing;
+mod fleet;
 mod limits;
 mod revalidating;
+mod view;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

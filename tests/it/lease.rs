@@ -3,6 +3,7 @@
 
 mod around;
 mod cluster;
+mod dropped;
 mod ending;
 mod fault;
 mod herd;
@@ -101,7 +102,14 @@ struct Collected {
 }
 
 impl Herd {
+    /// One that keeps its leases, however long a busy machine keeps it waiting.
     fn start(server: &RedisServer, source: &Source) -> Herd {
+        let envs = [("FRAGKEYS_URL", &*server.url()), ("HERD_LEASE_TIMEOUT", "60000")];
+        Herd::start_with(source, &envs)
+    }
+
+    /// One whose leases end soon when nothing is heard of it.
+    fn start_mortal(server: &RedisServer, source: &Source) -> Herd {
         Herd::start_with(source, &[("FRAGKEYS_URL", &server.url())])
     }
 

@@ -78,6 +78,34 @@ async fn a_miss_is_one_round_trip_before_the_body_and_one_after() {
     assert_eq!(meter.read(), (2, vec![("mget", 1), ("get", 1), ("set", 1)]));
 }
 
+#[tagged_cache(
+    tags = ["User:<id>"],
+    vary_on = [id],
+    stale_while_revalidate = 60,
+    stale_if_error = 60,
+    refresh_ahead = xfetch
+)]
+async fn page_with_grace(id: u64) -> Result<String, String> {
+    Ok(format!("page {id}"))
+}
+
+/// What leads to the last good value is written in the round trip that stores it, and a hit reads none of
+/// it.
+#[tokio::test]
+async fn grace_costs_no_round_trip() {
+    let meter = Meter::start().await;
+    let call = async || with_cache(meter.cache.clone(), observe(page_with_grace(1))).await.1;
+    call().await;
+    meter.cache.invalidate([Tag::new("User", 1)]).await.unwrap();
+    meter.read();
+    assert_eq!(call().await, Some(Outcome::Miss));
+    assert_eq!(meter.read(), (2, vec![("mget", 1), ("get", 1), ("set", 2)]));
+    call().await;
+    meter.read();
+    assert_eq!(call().await, Some(Outcome::Hit));
+    assert_eq!(meter.read(), (1, vec![("get", 1)]));
+}
+
 #[tokio::test]
 async fn a_hit_after_another_processs_bump_is_two_round_trips() {
     let meter = Meter::start().await;

@@ -62,12 +62,16 @@ pub(crate) async fn redis_cache(server: &RedisServer) -> Cache {
 /// Settings for a server that a busy machine may keep from answering for a while: these
 /// tests are not about time.
 pub(crate) fn patient(url: impl Into<String>) -> Config {
-    Config::redis(url).operation_timeout(Duration::from_secs(10))
+    let config = Config::redis(url).operation_timeout(Duration::from_secs(10));
+    config.flight_wait(PATIENCE).lease_wait(PATIENCE)
 }
+
+/// How long a call waits for the run of another.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A store of its own in this process.
 pub(crate) async fn memory_cache() -> Cache {
-    Config::memory().build().await.unwrap()
+    Config::memory().flight_wait(PATIENCE).build().await.unwrap()
 }
 
 /// Another process that uses the server.

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fragkeys::{
-    Cache, Outcome, Tag, evict, guard, key_of, observe, peek, refresh, tagged_cache, with_cache,
+    Cache, Outcome, Tag, evict, guard, key_of, observe, peek, prime, refresh, tagged_cache,
+    with_cache,
 };
 use fragkeys_tests::RedisServer;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ over_both_stores! {
     an_item_that_is_new_costs_a_run_and_one_that_leaves_none,
     an_item_bumped_in_any_window_of_a_run_leaves_nothing_old,
     orders_are_about_the_page,
+    what_is_given_to_it_is_stored_with_its_tags,
     only_what_may_be_stored_tells_tags,
     past_the_bound_nothing_is_stored,
 }
@@ -236,6 +238,28 @@ async fn orders_are_about_the_page(cache: Cache) {
     assert!(with_cache(cache.clone(), evict(search(&table, "x"))).await);
     assert!(found().await.is_none());
     assert_eq!(call(&cache, &table).await.1, Outcome::Miss, "its tags are known");
+}
+
+/// Also with tags that nobody knew of: their versions are read when all that a run would make is there.
+async fn what_is_given_to_it_is_stored_with_its_tags(cache: Cache) {
+    let table = Table::with([1, 2]);
+    let primed = || with_cache(cache.clone(), prime(search(&table, "x"), Ok(table.page())));
+    assert!(primed().await);
+    assert_eq!(call(&cache, &table).await, (table.page(), Outcome::Hit));
+    for id in [1, 2] {
+        let before = table.page();
+        table.change(id);
+        assert_eq!(call(&cache, &table).await, (before, Outcome::Hit), "or it would show nothing");
+        cache.invalidate([Tag::new("Item", id)]).await.unwrap();
+        assert!(with_cache(cache.clone(), peek(search(&table, "x"))).await.is_none());
+        assert!(primed().await);
+        assert_eq!(call(&cache, &table).await, (table.page(), Outcome::Hit));
+    }
+    let failed = Err(std::io::Error::other("no page"));
+    assert!(!with_cache(cache.clone(), prime(search(&table, "x"), failed)).await);
+    let inside = fragkeys::on_commit(async { Ok::<_, ()>(primed().await) });
+    assert_eq!(inside.await, Ok(false));
+    assert_eq!(table.runs.load(Ordering::SeqCst), 0);
 }
 
 async fn only_what_may_be_stored_tells_tags(cache: Cache) {

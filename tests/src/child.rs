@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::wait::holds_within;
 
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A real process, killed and reaped on drop. Its standard error is that of the
 /// test.
@@ -68,7 +68,7 @@ impl Child {
     ///
     /// # Panics
     ///
-    /// When none comes within 30 seconds, or the output has ended.
+    /// When none comes within two minutes, or the output has ended.
     #[must_use]
     pub fn read_line(&mut self) -> String {
         match self.lines.recv_timeout(DEADLINE) {
@@ -94,7 +94,7 @@ impl Child {
     ///
     /// # Panics
     ///
-    /// When it hasn't after 30 seconds.
+    /// When it hasn't after two minutes.
     pub fn wait(&mut self) -> ExitStatus {
         self.close_stdin();
         let mut status = None;

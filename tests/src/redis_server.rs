@@ -24,7 +24,7 @@ use process::Process;
 ///
 /// The methods that talk to the server use a new connection for each command
 /// and count in its statistics like any other client. They panic when the
-/// server doesn't answer within 10 seconds.
+/// server doesn't answer within a minute.
 #[derive(Debug)]
 pub struct RedisServer {
     process: Option<Process>,
@@ -47,7 +47,7 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// With the log of the server, when it doesn't come up within 10 seconds.
+    /// With the log of the server, when it doesn't come up within a minute.
     #[must_use]
     pub fn start() -> Self {
         Self::start_with(&[])

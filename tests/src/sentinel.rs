@@ -22,7 +22,7 @@ impl Sentinels {
     ///
     /// # Panics
     ///
-    /// When they don't within 10 seconds.
+    /// When they don't within a minute.
     #[must_use]
     pub fn start() -> Self {
         Self::start_with(&[], &[], &[])
@@ -90,7 +90,7 @@ impl Sentinels {
     ///
     /// # Panics
     ///
-    /// When they don't within 10 seconds.
+    /// When they don't within a minute.
     pub fn wait_until_whole(&self) {
         for sentinel in &self.sentinels {
             wait_until("the sentinels to know each other", || {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::keep::Keep;
 use super::miss::{Miss, run};
 use super::ordered::follow;
@@ -42,6 +44,7 @@ where
                     place,
                     budget,
                     ticket,
+                    known: Bytes::new(),
                     is_anew: false,
                     lease: None,
                 }),

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use self::fallback::Fallback;
@@ -122,6 +123,14 @@ pub(super) struct Aged<T> {
     pub(super) age: Age,
 }
 
+/// A look that takes what is old as well.
+struct LookedAged<T> {
+    place: Arc<Place>,
+    found: Option<Aged<T>>,
+    /// The head of whatever is there.
+    head: Bytes,
+}
+
 async fn answer<R, T, K, B>(request: Request, parts: Parts<R, T, K, B>) -> R
 where
     K: FnOnce(&T) -> Keep,
@@ -129,7 +138,7 @@ where
 {
     let ticket = request.cache.flights().ticket();
     let mut budget = request.cache.budget();
-    let (place, found) = match request.look_aged(&parts.plan.ops.reading, &mut budget).await {
+    let looked = match request.look_aged(&parts.plan.ops.reading, &mut budget).await {
         Ok(looked) => looked,
         Err(error) => {
             if error.kind() == ErrorKind::Tag {
@@ -140,10 +149,11 @@ where
             return parts.body.await;
         }
     };
+    let LookedAged { place, found, head } = looked;
     let now = clock::since_1970();
     let freshness = found.as_ref().map(|found| parts.grace.judge(&found.age, now));
     let cache = request.cache.clone();
-    let miss = Miss { request, place, budget, ticket, is_anew: false, lease: None };
+    let miss = Miss { request, place, budget, ticket, known: head, is_anew: false, lease: None };
     // Boxed, so that a hit does not carry the room for it around.
     match (found, freshness) {
         (Some(found), Some(Freshness::Fresh)) => parts.output(&cache, Outcome::Hit, found.value),
@@ -173,7 +183,7 @@ where
     }
 
     /// Gives what is there, and sees to it that somebody runs for the next value.
-    async fn give(self, miss: Miss, found: T, outcome: Outcome) -> R {
+    async fn give(self, mut miss: Miss, found: T, outcome: Outcome) -> R {
         let cache = miss.request.cache.clone();
         let key = &miss.place.key;
         if !cache.failures().admits(key) {
@@ -196,13 +206,22 @@ where
             }
         }
         let flight = miss.request.flight_key(&miss.place);
-        match cache.flights().join(&flight, miss.ticket, flight::is_led_here) {
-            Role::Run(runner) => {
+        let part = match cache.flights().join(&flight, miss.ticket, flight::is_led_here) {
+            Role::Run(runner) => miss.lead_at_once(&self.plan.ops.reading, runner).await,
+            _ => None,
+        };
+        match part {
+            Some(Part::Run(runner)) => {
                 cache.counters().refreshes.add();
-                self.run(miss, Some(runner), Fallback::at_hand(found, outcome), None).await
+                self.run(miss, runner, Fallback::at_hand(found, outcome), None).await
+            }
+            Some(Part::Return(value)) => {
+                cache.counters().shared.add();
+                self.report.tell(Outcome::Shared);
+                (self.plan.join)(value)
             }
             // Somebody does already, or just has.
-            _ => self.output(&cache, outcome, found),
+            None => self.output(&cache, outcome, found),
         }
     }
 
@@ -344,15 +363,16 @@ impl Request {
         }
     }
 
-    /// A look that takes what is old as well.
     async fn look_aged<T>(
         &self,
         reading: &Reading<T>,
         budget: &mut Budget,
-    ) -> Result<(Arc<Place>, Option<Aged<T>>), Error> {
+    ) -> Result<LookedAged<T>, Error> {
         let Seen { place, entry, removals } = self.find(budget).await?;
-        let aged = entry.and_then(|entry| self.open_aged(&place, reading, &entry, removals));
-        Ok((place, aged))
+        let open = |entry: &Bytes| self.open_aged(&place, reading, entry, removals);
+        let found = entry.as_ref().and_then(open);
+        let head = entry.map(|entry| entry.slice_ref(envelope::head(&entry))).unwrap_or_default();
+        Ok(LookedAged { place, found, head })
     }
 
     /// The value of an entry that is this call's, however old.

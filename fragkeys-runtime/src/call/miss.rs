@@ -2,6 +2,9 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
 
 use super::keep::Keep;
 use super::request::{Looked, Request};
@@ -23,6 +26,8 @@ pub(super) struct Miss {
     pub(super) budget: Budget,
     /// From before the look.
     pub(super) ticket: Ticket,
+    /// The head of what the look found and is no answer; nothing if it found nothing.
+    pub(super) known: Bytes,
     /// Whatever is cached or under way, this call runs.
     pub(super) is_anew: bool,
     /// While it runs for all processes.
@@ -109,10 +114,18 @@ impl Miss {
         }
         for _ in 0..MOST_LOOKS {
             let key = self.request.flight_key(&self.place);
+            let began = Instant::now();
+            let mut lease_wait = cache.lease_wait();
             let turn = match cache.flights().join(&key, self.ticket, flight::is_led_here) {
                 Role::Run(runner) => Some(Turn::Run(runner)),
                 Role::Share(answer) => Some(Turn::Share(answer)),
-                Role::Wait(waiter) => flight::wait(waiter, cache.flight_wait()).await,
+                Role::Wait(waiter) => {
+                    let turn = flight::wait(waiter, cache.flight_wait()).await;
+                    // All waiting together has that bound.
+                    lease_wait =
+                        lease_wait.min(cache.flight_wait().saturating_sub(began.elapsed()));
+                    turn
+                }
                 Role::Alone => None,
                 Role::LookAgain => match self.look_again(reading).await {
                     Ok(Some(value)) => return Part::Return(value),
@@ -121,7 +134,7 @@ impl Miss {
                 },
             };
             return match turn {
-                Some(Turn::Run(runner)) => self.lead(reading, runner).await,
+                Some(Turn::Run(runner)) => self.lead(reading, runner, lease_wait).await,
                 Some(Turn::Share(answer)) => self.read(reading, &answer),
                 None => Part::Run(None),
             };

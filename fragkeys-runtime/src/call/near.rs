@@ -136,12 +136,19 @@ impl Request {
     /// Drops its entry, here and in the store; says whether it was there. What other processes
     /// keep of it, they keep.
     pub(super) async fn remove(&self, place: &Place, budget: &mut Budget) -> Result<bool, Error> {
+        // As the last good value, too: first, so that nothing leads to what is dropped.
+        let pointer = self.grace.as_ref().filter(|graced| graced.grace.stands_in());
+        let unpointed = match pointer.map(|_| self.identity.pointer(self.cache.prefix())) {
+            Some(pointer) => Box::pin(self.cache.remove(&pointer, budget)).await,
+            None => Ok(false),
+        };
         let was_near = self.near_tier().is_some_and(|(tier, identity)| tier.remove(identity));
         let was_stored = self.cache.remove(place, budget).await?;
         // Again: a look may have found it before it was dropped there.
         if let Some((tier, identity)) = self.near_tier() {
             tier.remove(identity);
         }
+        unpointed?;
         Ok(was_stored || was_near)
     }
 }

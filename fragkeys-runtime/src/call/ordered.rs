@@ -3,6 +3,8 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::keep::Keep;
 use super::miss::{Miss, run};
 use super::problem::{Problem, warn_once};
@@ -142,6 +144,14 @@ impl Request {
             }
         };
         report.tell(Outcome::NotStored);
-        Some(Miss { request: self, place, budget, ticket, is_anew: true, lease: None })
+        Some(Miss {
+            request: self,
+            place,
+            budget,
+            ticket,
+            known: Bytes::new(),
+            is_anew: true,
+            lease: None,
+        })
     }
 }

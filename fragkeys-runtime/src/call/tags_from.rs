@@ -11,6 +11,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use super::ordered::offered;
 use super::request::Request;
 use super::{Call, prepare};
 use crate::around::{Order, Reply, Wish};
@@ -22,7 +23,7 @@ use crate::value::Plan;
 mod list;
 mod sight;
 
-use sight::Sight;
+use sight::{Sight, ToStore};
 
 /// As [`run`](super::run), for a value that tells tags.
 pub fn run_with_tags_from<R, T, F, G, B>(
@@ -62,6 +63,12 @@ where
     let body = pin!(body);
     let wish = order.as_ref().map(|order| order.wish());
     let request = request.filter(|_| !matches!(wish, Some(Wish::Bypass)));
+    if let (Some(Wish::Prime), Some(order)) = (wish, &order) {
+        // At once: it is there for as long as this is polled for the first time.
+        let value = offered(order.taken_by(), plan.take, plan.split);
+        let primed = Box::pin(prime(request, &plan, cache_if, tags_from, value)).await;
+        return order.reply(Reply::Primed(primed)).await;
+    }
     let mut looked = None;
     if let Some(request) = request {
         let mut budget = request.cache.budget();
@@ -109,4 +116,28 @@ where
         report.tell(Box::pin(result.store(&mut budget)).await);
     }
     (plan.join)(value)
+}
+
+/// Stores a value as if the function had returned it now; says whether it is stored.
+async fn prime<R, T, F, G>(
+    request: Option<Request>,
+    plan: &Plan<R, T>,
+    cache_if: F,
+    tags_from: G,
+    value: Option<T>,
+) -> bool
+where
+    F: FnOnce(&T) -> bool,
+    G: FnOnce(&T) -> Vec<Tag>,
+{
+    let (Some(request), Some(value)) = (request, value) else { return false };
+    if !request.may_store() || !cache_if(&value) {
+        return false;
+    }
+    let tags = tags_from(&value);
+    let mut budget = request.cache.budget();
+    match ToStore::given(request, &plan.ops, &value, tags, &mut budget).await {
+        Some(result) => result.store(&mut budget).await == Outcome::Miss,
+        None => false,
+    }
 }

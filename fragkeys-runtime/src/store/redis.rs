@@ -92,7 +92,7 @@ impl RedisStore {
         let ledger = settings.near.map(|near| Arc::new(Ledger::new(near.max_staleness)));
         let route = Route::open(servers, settings, recent.clone(), ledger.as_ref())?;
         Ok(RedisStore {
-            leases: Leases::new(route.beside(), settings.operation_timeout),
+            leases: Leases::new(route.beside(), settings),
             route,
             recent,
             prefix: settings.prefix.clone(),

@@ -20,31 +20,14 @@ pub trait CacheableError: Serialize + DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<E: Serialize + DeserializeOwned> CacheableError for E {}
 
-/// Outputs that are a `Result`.
+/// What a function with `cache_err` must return, asked of what is no `Result`: so nothing is it.
 #[diagnostic::on_unimplemented(
-    message = "`cache_err` is about functions that return a `Result`",
+    message = "`cache_err` is about functions that return a `Result`, and not `{Self}`",
     label = "there is no error in this",
     note = "leave `cache_err` off, or return a `Result`"
 )]
 pub trait IsResult: Sized {
-    type Value;
-    type Error;
-    fn into_result(self) -> Result<Self::Value, Self::Error>;
-    fn from_result(result: Result<Self::Value, Self::Error>) -> Self;
-}
-
-#[diagnostic::do_not_recommend]
-impl<T, E> IsResult for Result<T, E> {
-    type Value = T;
-    type Error = E;
-
-    fn into_result(self) -> Result<T, E> {
-        self
-    }
-
-    fn from_result(result: Result<T, E>) -> Self {
-        result
-    }
+    fn plan() -> Plan<Self, Self>;
 }
 
 /// Values that may be nothing.
@@ -79,36 +62,30 @@ impl<T, E> Fallible<T, E> {
         T: Cacheable,
         E: CacheableError,
     {
-        Whole::<Result<T, E>>(PhantomData).coded_with_errors::<C>()
+        let reading = Reading {
+            decode: decode::<C, T, E>,
+            codec: C::name,
+            is_self_describing: C::is_self_describing,
+            find_shape: shape::<T, E>,
+            nearby: None,
+        };
+        let ops = Ops { reading, encode: encode::<C, T, E> };
+        Plan { split: Ok, join: |output| output, take: None, ops }
     }
 }
 
-/// Asked of what is no `Result`, it is one mistake, in our words.
+/// Asked of what is no `Result`, it is one mistake, in our words. (A return type that depends on the
+/// bound would have it in the compiler's.)
 impl<R> Whole<R> {
-    pub fn errors(&self) -> ErrorsOf<R::Value, R::Error>
-    where
-        R: IsResult,
-    {
+    pub fn errors<T, E>(&self) -> ErrorsOf<T, E> {
         ErrorsOf(PhantomData)
     }
 
-    pub fn coded_with_errors<C>(self) -> Plan<R, Result<R::Value, R::Error>>
+    pub fn coded_with_errors<C>(self) -> Plan<R, R>
     where
-        C: ChosenCodec,
         R: IsResult,
-        R::Value: Cacheable,
-        R::Error: CacheableError,
     {
-        let reading = Reading {
-            decode: decode::<C, R::Value, R::Error>,
-            codec: C::name,
-            is_self_describing: C::is_self_describing,
-            find_shape: shape::<R::Value, R::Error>,
-            nearby: None,
-        };
-        let ops = Ops { reading, encode: encode::<C, R::Value, R::Error> };
-        let split = |output: R| Ok(output.into_result());
-        Plan { split, join: R::from_result, take: None, ops }
+        R::plan()
     }
 }
 

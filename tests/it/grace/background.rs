@@ -4,11 +4,13 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use fragkeys::{Cache, Config, Outcome, Tag, tagged_cache, with_cache};
+use fragkeys_tests::RedisServer;
 
 use super::{HOUR, SOON, Source, ask, expire, impatient, life, revalidated};
-use crate::support::{eventually, over_both_stores};
+use crate::support::{eventually, over_both_stores, patient};
 
 #[tagged_cache(vary_on = [id], timeout = SOON, stale_while_revalidate = HOUR)]
 async fn briefly(source: Arc<Source>, id: u64) -> Result<usize, String> {
@@ -40,6 +42,32 @@ async fn i7_past_the_bounds_no_run_begins() {
     source.release(1);
     assert_eq!(ask(&cache, briefly(source.clone(), 3)).await.unwrap().1, Some(Outcome::Stale));
     eventually("the third is stored", async || cache.stats().stored == 6).await;
+}
+
+/// One that has waited for its turn begins, however much was stored by others meanwhile.
+#[tokio::test]
+async fn a_busy_process_forgets_none_that_waits() {
+    let cache = Config::memory().max_refreshes(1).build().await.unwrap();
+    let source = Source::gated();
+    source.release(2);
+    for id in 1..=2 {
+        ask(&cache, briefly(source.clone(), id)).await.unwrap().0.unwrap();
+    }
+    expire().await;
+    for id in 1..=2 {
+        ask(&cache, briefly(source.clone(), id)).await.unwrap().0.unwrap();
+    }
+    source.wait_for_runs(3).await;
+    // More than a process remembers to have stored.
+    let open = Source::open();
+    with_cache(cache.clone(), async {
+        for id in 0..20_000 {
+            super::covered(&open, id).await.unwrap();
+        }
+    })
+    .await;
+    source.release(2);
+    source.wait_for_runs(4).await;
 }
 
 /// I7: a run that cannot be handed over stays its caller's.
@@ -75,9 +103,24 @@ async fn breaking(source: Arc<Source>) -> Result<usize, String> {
     Ok(run)
 }
 
-/// A run that panics or fails is its own matter; and the source is left alone for a while.
-async fn one_that_fails_is_counted_and_tried_again_later(cache: Cache) {
+#[tokio::test]
+async fn one_that_fails_in_memory() {
+    let config = || Config::memory();
+    one_that_fails_is_counted_and_tried_again_later(config).await;
+}
+
+#[tokio::test]
+async fn one_that_fails_in_redis() {
+    let server = RedisServer::start();
+    let config = || patient(server.url());
+    one_that_fails_is_counted_and_tried_again_later(config).await;
+}
+
+/// A run that panics or fails is its own matter; and the source is left alone for a while: here for an
+/// hour, or not at all.
+async fn one_that_fails_is_counted_and_tried_again_later(config: impl Fn() -> Config) {
     let source = Source::open();
+    let cache = config().prefix("an hour").retry_after(HOUR).build().await.unwrap();
     let call = || ask(&cache, breaking(source.clone()));
     call().await.unwrap().0.unwrap();
     expire().await;
@@ -87,10 +130,18 @@ async fn one_that_fails_is_counted_and_tried_again_later(cache: Cache) {
         assert_eq!(call().await.unwrap(), (Ok(0), Some(Outcome::Stale)));
     }
     assert_eq!(source.runs(), 2);
+
+    let source = Source::open();
+    let cache = config().prefix("at once").retry_after(Duration::ZERO).build().await.unwrap();
+    let call = || ask(&cache, breaking(source.clone()));
+    call().await.unwrap().0.unwrap();
+    expire().await;
+    call().await.unwrap().0.unwrap();
+    eventually("it has panicked", async || cache.stats().failed_refreshes == 1).await;
     source.goes_down(true);
     eventually("it is tried again, and fails", async || {
         call().await.unwrap().0.unwrap();
-        cache.stats().failed_refreshes == 2
+        cache.stats().failed_refreshes >= 2
     })
     .await;
     source.goes_down(false);
@@ -115,15 +166,17 @@ async fn i8_who_is_dropped_takes_nobody_along(cache: Cache) {
         });
         dropped.await;
         source.release(10);
-        let (value, _) = ask(&cache, impatient(source.clone(), polls)).await.unwrap();
-        assert!((1..=2).contains(&value.unwrap()), "after {polls} polls");
+        // On a busy machine it may lose its patience again.
+        eventually("somebody runs", async || {
+            let value = ask(&cache, impatient(source.clone(), polls)).await.unwrap().0.unwrap();
+            assert!(value <= 2, "after {polls} polls");
+            value > 0
+        })
+        .await;
     }
 }
 
-over_both_stores!(
-    one_that_fails_is_counted_and_tried_again_later,
-    i8_who_is_dropped_takes_nobody_along,
-);
+over_both_stores!(i8_who_is_dropped_takes_nobody_along);
 
 /// I8: a runtime that ends with runs in it leaves room for others.
 #[test]

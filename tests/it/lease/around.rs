@@ -83,7 +83,6 @@ async fn a_run_that_needs_itself_through_another_process_ends() {
     let began = Instant::now();
     assert_eq!(with_cache(one, through(Some(other))).await, 2);
     assert!(began.elapsed() >= Duration::from_millis(300));
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -91,6 +90,10 @@ async fn a_wait_above_an_hour_is_an_error() {
     let error = Config::memory().lease_wait(Duration::from_secs(3_601)).build().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("lease_wait"), "{error}");
+    for timeout in [Duration::from_millis(99), Duration::from_secs(61)] {
+        let error = Config::memory().lease_timeout(timeout).build().await.unwrap_err();
+        assert!(error.to_string().contains("lease_timeout"), "{error}");
+    }
     // The embedded store has none, and takes the setting.
     let cache = Config::memory().lease_wait(Duration::from_secs(1)).build().await.unwrap();
     assert_eq!(with_cache(cache, through(None)).await, 1);

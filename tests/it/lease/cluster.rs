@@ -9,8 +9,11 @@ async fn one_run_in_all_processes_and_another_where_one_is_killed() {
     let cluster = Cluster::start();
     let urls = cluster.urls().join(",");
     let mut source = Source::start().await;
-    let mut herd: Vec<_> =
-        (0..3).map(|_| Herd::start_with(&source, &[("HERD_CLUSTER", &urls)])).collect();
+    let mut herd: Vec<_> = (0..3)
+        .map(|_| {
+            Herd::start_with(&source, &[("HERD_CLUSTER", &urls), ("HERD_LEASE_TIMEOUT", "3000")])
+        })
+        .collect();
     for process in &mut herd {
         assert_eq!(process.ask("call row 1000 0 20"), "ok");
     }

@@ -1,7 +1,8 @@
 //! One of the processes of a herd: many callers at once, spoken to line by line.
 //!
 //! `FRAGKEYS_URL` says where its cache is, or `HERD_CLUSTER` (URLs, with commas between); each run of
-//! its function asks the source at `HERD_SOURCE`. `HERD_LEASE_WAIT` in ms; `HERD_THREADS`.
+//! its function asks the source at `HERD_SOURCE`. `HERD_LEASE_WAIT` and `HERD_LEASE_TIMEOUT` in ms;
+//! `HERD_THREADS`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -73,8 +74,13 @@ fn configured() -> Config {
     };
     // A busy machine may keep the server from answering for a while.
     let config = config.operation_timeout(PATIENCE).flight_wait(PATIENCE);
-    let wait = std::env::var("HERD_LEASE_WAIT").map(|wait| number(&wait) as u64);
-    config.lease_wait(wait.map_or(PATIENCE, Duration::from_millis))
+    let time =
+        |name: &str| std::env::var(name).map(|time| Duration::from_millis(number(&time) as u64));
+    let config = config.lease_wait(time("HERD_LEASE_WAIT").unwrap_or(PATIENCE));
+    match time("HERD_LEASE_TIMEOUT") {
+        Ok(timeout) => config.lease_timeout(timeout),
+        Err(_) => config,
+    }
 }
 
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -12,6 +12,7 @@ use crate::grace::Grace;
 use crate::key::Identity;
 use crate::outcome::Outcome;
 use crate::value::Reading;
+use crate::view::View;
 
 /// A value that may be given once in the place of the function's own, and what that is called.
 pub(super) struct Fallback<T> {
@@ -32,6 +33,7 @@ enum From<T> {
 struct Elsewhere<T> {
     cache: Cache,
     identity: Arc<Identity>,
+    view: Option<Arc<View>>,
     grace: Grace,
     decode: fn(Format, &[u8]) -> Result<T, CodecError>,
 }
@@ -56,6 +58,7 @@ impl<T> Fallback<T> {
             None => From::Elsewhere(Elsewhere {
                 cache: request.cache.clone(),
                 identity: request.identity.clone(),
+                view: request.view.clone(),
                 grace,
                 decode: reading.decode,
             }),
@@ -82,14 +85,19 @@ impl<T> Fallback<T> {
 }
 
 impl<T> Elsewhere<T> {
-    /// Follows the pointer to the last value that was stored, whatever has been bumped since.
+    /// Follows the pointer to the last value that was stored, whatever has been bumped since; but
+    /// for what the caller knows to have been bumped.
     async fn seek(self) -> Option<T> {
-        let Elsewhere { cache, identity, grace, decode } = self;
+        let Elsewhere { cache, identity, view, grace, decode } = self;
         // The run has taken its time; this is another time that the store may add.
         let mut budget = cache.budget();
         let pointer = identity.pointer(cache.prefix());
         let bytes = cache.bytes_at(&pointer.key, &mut budget).await.ok()??;
         let place = identity.pointed_at(envelope::open(&bytes, &pointer.address)?)?;
+        let versions = place.versions(identity.tags.len());
+        if view.is_some_and(|view| !view.admits_old(&identity.tags, &versions)) {
+            return None;
+        }
         let entry = cache.bytes_at(&place.key, &mut budget).await.ok()??;
         let (payload, age) = envelope::open_aged(&entry, &place.address)?;
         if !grace.may_stand_in(&age, clock::since_1970()) {

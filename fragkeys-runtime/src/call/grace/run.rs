@@ -2,14 +2,17 @@
 
 use std::pin::pin;
 
-use super::super::miss::Miss;
+use super::super::miss::{Miss, Part};
 use super::super::problem::{Problem, warn_once};
+use super::super::request::Seen;
 use super::Fallback;
 use super::limited::Limited;
 use crate::cache::Cache;
 use crate::call::Keep;
+use crate::commit;
+use crate::envelope;
 use crate::flight::{self, Alarm, Role, Runner, in_time};
-use crate::global::{self, with_cache};
+use crate::global;
 use crate::grace::Enlisted;
 use crate::outcome::Outcome;
 use crate::together::{First, first};
@@ -23,6 +26,8 @@ pub(super) struct Running<R, T, K, B> {
     plan: Plan<R, T>,
     keep: Option<K>,
     body: Limited<R, B>,
+    /// Also if its scope has ended when the body has: it may have read what was rolled back.
+    began_inside: bool,
 }
 
 /// Begins, or goes on with, a run that nobody waits for.
@@ -42,13 +47,8 @@ where
     K: FnOnce(&T) -> Keep + Send + 'static,
     B: Future<Output = R> + Send + 'static,
 {
-    let scope = global::scope();
-    let run = async move {
-        match scope {
-            Some(cache) => with_cache(cache, running.behind(enlisted)).await,
-            None => running.behind(enlisted).await,
-        }
-    };
+    let given = global::given().unwrap_or_default();
+    let run = global::with_given(given, running.behind(enlisted));
     #[cfg(feature = "tracing")]
     let run = tracing::Instrument::in_current_span(run);
     tokio::spawn(run);
@@ -66,7 +66,8 @@ where
         keep: K,
         body: Limited<R, B>,
     ) -> Self {
-        Running { miss, runner, plan, keep: Some(keep), body }
+        let began_inside = commit::is_inside();
+        Running { miss, runner, plan, keep: Some(keep), body, began_inside }
     }
 
     /// Runs. Dropped before its end, it can go on.
@@ -132,10 +133,40 @@ where
         let runner = self.runner.take();
         let is_outdated = runner.as_ref().is_some_and(Runner::is_outdated);
         let request = &mut self.miss.request;
-        let may_store = request.is_kept(keep) && !is_outdated && request.may_store();
+        let may_store =
+            request.is_kept(keep) && !is_outdated && !self.began_inside && request.may_store();
         let outcome = self.miss.keep(&self.plan.ops, value, may_store, runner).await;
         self.miss.settle(outcome);
         outcome
+    }
+
+    /// Is it still needed, and does nobody else run?
+    async fn may_begin(&mut self) -> bool {
+        /// What was stored since its look may be of others; more often than that, the next call tries.
+        const MOST_LOOKS: usize = 4;
+        let flights = self.miss.request.cache.flights().clone();
+        let key = self.miss.request.flight_key(&self.miss.place);
+        for _ in 0..MOST_LOOKS {
+            match flights.join(&key, self.miss.ticket, flight::is_led_here) {
+                Role::Run(runner) => {
+                    let part = self.miss.lead_at_once(&self.plan.ops.reading, runner).await;
+                    let Some(Part::Run(runner)) = part else { return false };
+                    self.runner = runner;
+                    return true;
+                }
+                Role::LookAgain if self.is_still_there().await => {}
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// Looks again: is what its caller has found still there?
+    async fn is_still_there(&mut self) -> bool {
+        let Miss { request, place, budget, known, ticket, .. } = &mut self.miss;
+        *ticket = request.cache.flights().ticket();
+        let Ok(Seen { place: now, entry, .. }) = request.find(budget).await else { return false };
+        now.key == place.key && entry.is_some_and(|entry| envelope::head(&entry) == &known[..])
     }
 
     /// All of it, with nobody who waits.
@@ -143,13 +174,8 @@ where
         let cache = self.miss.request.cache.clone();
         let mut unfinished = Unfinished { cache: cache.clone(), key: None };
         enlisted.turn().await;
-        if self.runner.is_none() {
-            let key = self.miss.request.flight_key(&self.miss.place);
-            match cache.flights().join(&key, self.miss.ticket, flight::is_led_here) {
-                Role::Run(runner) => self.runner = Some(runner),
-                // Somebody does already, or just has.
-                _ => return,
-            }
+        if self.runner.is_none() && !self.may_begin().await {
+            return;
         }
         cache.counters().refreshes.add();
         unfinished.key = Some(self.miss.place.key.clone());

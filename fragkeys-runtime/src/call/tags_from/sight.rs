@@ -69,8 +69,7 @@ impl<T> Sight<T> {
 
     /// What is to be stored of a value with these tags, if anything.
     pub(super) fn result(self, ops: &Ops<T>, value: &T, tags: Vec<Tag>) -> Option<ToStore<T>> {
-        let own = list::own(tags, &self.request.identity);
-        let own = own.map_err(|text| warn_once(&self.request.name, Problem::Tags, || text)).ok()?;
+        let own = own(&self.request, tags)?;
         let identity = Arc::new(list::with(&self.request.identity, &own));
         let is_listed =
             self.all.as_ref().is_some_and(|(all, _)| all.identity.bytes == identity.bytes);
@@ -104,6 +103,12 @@ impl<T> Sight<T> {
         let known: HashMap<&Tag, Version> = tags.iter().zip(place.versions(tags.len())).collect();
         own.iter().map(|tag| known.get(tag).copied()).collect()
     }
+}
+
+/// The tags of its own that a value has; said once if it cannot be stored with them.
+fn own(request: &Request, tags: Vec<Tag>) -> Option<Vec<Tag>> {
+    let own = list::own(tags, &request.identity);
+    own.map_err(|text| warn_once(&request.name, Problem::Tags, || text)).ok()
 }
 
 type Seen<T> = (Vec<Version>, Option<(Request, Arc<Place>)>, Option<T>);
@@ -168,6 +173,25 @@ pub(super) struct ToStore<T> {
 }
 
 impl<T> ToStore<T> {
+    /// Of a value that is given and not made: all versions are read now, as it is not older.
+    pub(super) async fn given(
+        request: Request,
+        ops: &Ops<T>,
+        value: &T,
+        tags: Vec<Tag>,
+        budget: &mut Budget,
+    ) -> Option<Self> {
+        let own = own(&request, tags)?;
+        let encoded = request.encode(ops, value).ok()?;
+        let identity = Arc::new(list::with(&request.identity, &own));
+        let place = request.of(identity.clone()).place(budget).await.ok()?;
+        let mut versions = place.versions(identity.tags.len());
+        versions.truncate(request.identity.tags.len());
+        let (list, entry, nearby) =
+            (Some(own), Some((Place::clone(&place), encoded)), ops.reading.nearby);
+        Some(ToStore { request, versions, identity, list, entry, nearby })
+    }
+
     pub(super) async fn store(self, budget: &mut Budget) -> Outcome {
         let ToStore { request, versions, identity, list, entry, nearby } = self;
         let mut outcome = Outcome::NotStored;

@@ -13,7 +13,7 @@ use super::cluster::slot_of;
 use super::link::{Failure, Live};
 use super::reply::{is_error, nonsense, refusal};
 use super::route::Route;
-use super::script::{CLAIM_LEASE, Script};
+use super::script::{CLAIM_LEASE, Script, millis};
 use crate::error::Error;
 use crate::lease::{Claim, End, Lease, Wait};
 use crate::store::Deadline;
@@ -26,15 +26,17 @@ pub(super) use keeper::Leases;
 pub(crate) use watch::Watch;
 pub(super) use watch::Watches;
 
-/// How long a lease outlives its owner's last sign of life.
-const LIFETIME: Duration = Duration::from_millis(750);
+/// How long a lease may outlive its owner's last sign of life, as some process was configured. What lives
+/// for longer nobody of us wrote.
+const LONGEST: Duration = Duration::from_secs(60);
 
 impl RedisStore {
-    /// Asks who is to run for a missing entry, in one round trip. Who has asked before is told of
+    /// Asks who is to run for an entry, in one round trip. Who has asked before is told of
     /// changes, where this server tells.
     pub(crate) async fn claim(
         &self,
         entry: &str,
+        known: &[u8],
         is_waiting: bool,
         deadline: Deadline,
     ) -> Result<Claim, Error> {
@@ -42,18 +44,20 @@ impl RedisStore {
         let keys = [lease, entry.to_owned()];
         // From before it is asked for: who is dropped while the answer is under way lets go of it.
         let grant = self.leases.enter(&keys[0])?;
+        let lifetime = self.leases.lifetime();
+        let question = Question { keys: &keys, token: grant.token(), known, lifetime };
         let (reply, watch) = match self.route.link()? {
             Some(link) if is_waiting => {
                 let live = link.live(deadline).await?;
-                match self.ask_watching(&live, &keys, grant.token(), deadline).await {
+                match self.ask_watching(&live, &question, deadline).await {
                     Err(Failure::Lost(_)) => {
                         let live = link.live(deadline).await?;
-                        self.ask_watching(&live, &keys, grant.token(), deadline).await?
+                        self.ask_watching(&live, &question, deadline).await?
                     }
                     answer => answer?,
                 }
             }
-            _ => (self.ask(&keys, grant.token(), deadline).await?, None),
+            _ => (self.ask(&question, deadline).await?, None),
         };
         match answer(reply)? {
             Answer::Owned => Ok(Claim::Run(Some(Lease { grant }))),
@@ -69,17 +73,8 @@ impl RedisStore {
         }
     }
 
-    async fn ask(
-        &self,
-        keys: &[String; 2],
-        token: &str,
-        deadline: Deadline,
-    ) -> Result<Value, Error> {
-        let call = |how: Call| {
-            let mut call = how(&CLAIM_LEASE, keys, LIFETIME);
-            call.arg(token);
-            self.route.command(&keys[0], call)
-        };
+    async fn ask(&self, question: &Question<'_>, deadline: Deadline) -> Result<Value, Error> {
+        let call = |how: Call| self.route.command(&question.keys[0], question.call(how));
         let reply = self.route.one(call(Script::call), deadline).await?;
         if is_error(&reply, ServerErrorKind::NoScript) {
             return self.route.one(call(Script::call_with_source), deadline).await;
@@ -92,21 +87,18 @@ impl RedisStore {
     async fn ask_watching(
         &self,
         live: &Live,
-        keys: &[String; 2],
-        token: &str,
+        question: &Question<'_>,
         deadline: Deadline,
     ) -> Result<(Value, Option<Watch>), Failure> {
         let Some(cells) = &live.cells else {
-            return Ok((self.ask(keys, token, deadline).await?, None));
+            return Ok((self.ask(question, deadline).await?, None));
         };
         // Before the read: what happens behind it is told.
-        let watch = cells.watches.watch(keys.clone());
+        let watch = cells.watches.watch(question.keys.clone());
         let ask = async |how: Call| -> Result<Vec<Value>, Failure> {
-            let mut call = how(&CLAIM_LEASE, keys, LIFETIME);
-            call.arg(token);
             let mut pipeline = Pipeline::with_capacity(2);
             pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
-            pipeline.add_command(call);
+            pipeline.add_command(question.call(how));
             live.ask(&pipeline, 2, deadline).await
         };
         let mut replies = ask(Script::call).await?;
@@ -126,6 +118,25 @@ impl RedisStore {
         }
         let of_entry = entry.strip_prefix(self.prefix.as_str())?.strip_prefix(":v:")?;
         Some(format!("{}:l:{of_entry}", self.prefix))
+    }
+}
+
+/// Who is to run?
+struct Question<'a> {
+    /// Of the lease, and of the entry.
+    keys: &'a [String; 2],
+    /// Of who asks.
+    token: &'a str,
+    /// The head of what stands at the entry's key and is no answer.
+    known: &'a [u8],
+    lifetime: Duration,
+}
+
+impl Question<'_> {
+    fn call(&self, how: Call) -> redis::Cmd {
+        let mut call = how(&CLAIM_LEASE, self.keys, self.lifetime);
+        call.arg(self.token).arg(self.known).arg(millis(LONGEST));
+        call
     }
 }
 
@@ -164,7 +175,7 @@ fn answer(reply: Value) -> Result<Answer, Error> {
         (b"held", Some(Value::Int(left))) => {
             // A millisecond more than Redis counts, whose last one may have begun.
             let left = Duration::from_millis(u64::try_from(left).unwrap_or_default() + 1);
-            Ok(Answer::Held(left.min(LIFETIME)))
+            Ok(Answer::Held(left.min(LONGEST)))
         }
         _ => Err(nonsense("something else than an answer about a lease")),
     }

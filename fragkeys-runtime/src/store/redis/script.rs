@@ -164,15 +164,19 @@ end
 return told
 ";
 
-/// Who runs for an entry that is missing: nobody, if it is there by now. Behind the two arguments
-/// that all scripts have, the token of who asks. It finds its own where it had to ask twice. What
-/// nobody of us wrote is written over: who waited for it would wait for nothing.
+/// Who runs for an entry that is missing, or known to be no answer: nobody, if another one is there by
+/// now. Behind the two arguments that all scripts have, the token of who asks, how what it knows begins,
+/// and for how long a lease lives at most. It finds its own token where it had to ask twice. What nobody of us wrote is written over:
+/// who waited for it would wait for nothing.
 const CLAIM_LEASE_AT: &str = r"
 local entry = redis.pcall('GET', KEYS[2])
-if type(entry) == 'string' then return {'stored', entry} end
+local known = ARGV[4]
+if type(entry) == 'string' and (known == '' or string.sub(entry, 1, #known) ~= known) then
+    return {'stored', entry}
+end
 local held = redis.pcall('GET', KEYS[1])
 local left = redis.call('PTTL', KEYS[1])
-if type(held) == 'string' and left > 0 and left <= tonumber(ARGV[1]) then
+if type(held) == 'string' and left > 0 and left <= tonumber(ARGV[5]) then
     if held == ARGV[3] then return {'owned'} end
     local admits = tonumber(string.match(held, '^%+(%d+)$'))
     if admits and admits > 0 then

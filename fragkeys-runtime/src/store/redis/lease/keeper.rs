@@ -11,14 +11,15 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::{Call, End, LIFETIME, Route};
+use super::{Call, End, Route};
+use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
 use crate::store::Deadline;
 use crate::store::redis::reply::is_error;
 use crate::store::redis::script::{RELEASE_LEASES, RENEW_LEASES, Script};
 
-/// Twice in a lifetime one may come late.
-const RENEWAL: Duration = Duration::from_millis(250);
+/// How often a lease is renewed in its lifetime.
+const RENEWALS: u32 = 3;
 /// In one run of a script: bounds how long Redis does nothing else.
 const LEASES_PER_RUN: usize = 1_000;
 /// Lets in all who ask.
@@ -30,6 +31,8 @@ const ADMITTED: &str = "+";
 pub(in crate::store::redis) struct Leases {
     route: Route,
     operation_timeout: Duration,
+    /// How long a lease outlives this process's last sign of life.
+    lifetime: Duration,
     kept: Mutex<Kept>,
     /// Tells the keeper that there is something to let go of.
     wake: Notify,
@@ -66,9 +69,14 @@ pub(crate) struct Grant {
 }
 
 impl Leases {
-    pub(in crate::store::redis) fn new(route: Route, operation_timeout: Duration) -> Arc<Self> {
+    pub(in crate::store::redis) fn new(route: Route, settings: &Settings) -> Arc<Self> {
+        let Settings { operation_timeout, lease_timeout: lifetime, .. } = *settings;
         let (kept, wake) = (Mutex::default(), Notify::new());
-        Arc::new(Leases { route, operation_timeout, kept, wake })
+        Arc::new(Leases { route, operation_timeout, lifetime, kept, wake })
+    }
+
+    pub(in crate::store::redis) fn lifetime(&self) -> Duration {
+        self.lifetime
     }
 
     /// A lease that is about to be asked for.
@@ -153,7 +161,8 @@ impl Leases {
         self.route.connect();
         let mut renewed = Instant::now();
         loop {
-            let due = (renewed + RENEWAL).saturating_duration_since(Instant::now());
+            let due =
+                (renewed + self.lifetime / RENEWALS).saturating_duration_since(Instant::now());
             match self.next(due.is_zero()) {
                 Work::End => return,
                 Work::Release(ended) => self.release(ended).await,
@@ -196,13 +205,13 @@ impl Leases {
 
     /// Runs a script over leases. That it fails is no news to anybody: they end by themselves.
     async fn call(&self, script: &Script, named: Vec<Named>) {
-        let Leases { route, operation_timeout, .. } = self;
+        let Leases { route, operation_timeout, lifetime, .. } = self;
         let groups = route.groups(named, |(key, _)| key.clone());
         let chunks: Vec<&[Named]> =
             groups.iter().flat_map(|group| group.chunks(LEASES_PER_RUN)).collect();
         let command = |leases: &[Named], how: Call| {
             let keys: Vec<String> = leases.iter().map(|(key, _)| key.clone()).collect();
-            let mut call = how(script, &keys, LIFETIME);
+            let mut call = how(script, &keys, *lifetime);
             for (_, arguments) in leases {
                 call.arg(arguments);
             }
