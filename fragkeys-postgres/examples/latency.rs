@@ -1,8 +1,7 @@
 //! From a commit to a reader who sees it: 1,000 commits, one after the other, on servers that this
 //! program starts.
 //!
-//! `cargo run --release -p fragkeys-postgres --example latency` prints what stands in
-//! `bench/results/relay.md`.
+//! `cargo run --release -p fragkeys-postgres --example latency` prints p50 and p99.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement ends loudly")]
 
 use std::process::Command;
