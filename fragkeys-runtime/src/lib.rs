@@ -27,6 +27,7 @@ mod global;
 mod grace;
 mod guard;
 mod health;
+mod inherit;
 mod key;
 mod key_ring;
 mod lease;

@@ -11,6 +11,7 @@ use crate::call::Keep;
 use crate::flight::{self, Alarm, Role, Runner, in_time};
 use crate::global::{self, with_cache};
 use crate::grace::Enlisted;
+use crate::inherit::apart;
 use crate::outcome::Outcome;
 use crate::together::{First, first};
 use crate::value::Plan;
@@ -74,8 +75,8 @@ where
         self.miss.request.begins_to_run();
         let body = &mut self.body;
         let output = match &self.runner {
-            Some(runner) => flight::lead(vec![runner.flight().clone()], body).await,
-            None => body.await,
+            Some(runner) => flight::lead(vec![runner.flight().clone()], apart(body)).await,
+            None => apart(body).await,
         };
         self.miss.request.has_run();
         output

@@ -1,0 +1,141 @@
+//! A call with *late* tags: those that nobody knows before its body has run. The value tells them
+//! (`tags_from`), or they are those of the cached calls in the body (`inherit_tags`).
+//!
+//! Its entry depends on all of its tags, as any entry does. Which ones are late stands in an entry of
+//! its own, the *list*, under the versions of the tags that are known before. A process that saw the
+//! list asks for the entry at once, and its versions, as ever.
+//!
+//! A value is stored under versions that were read before it was made (I1). Of a tag that a call in
+//! the body has, that is the version as of which that call was answered. Of one that the value tells,
+//! it is known if the last value had it, too; if it is new, only the list is stored, and the next call reads them
+//! all. To go by the time of a version that was read later was refused: an `INCR` leaves none.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use super::request::Request;
+use super::{Call, prepare};
+use crate::around::{Order, Reply, Wish};
+use crate::cache::Budget;
+use crate::commit;
+use crate::global;
+use crate::inherit::{self, Heir, Obstacle};
+use crate::outcome::{Outcome, Report};
+use crate::tag::Tag;
+use crate::value::Plan;
+
+mod list;
+mod sight;
+
+use sight::Sight;
+
+/// As [`run`](super::run), for a value with late tags.
+pub fn run_with_late_tags<R, T, F, G, B>(
+    call: Call,
+    plan: Plan<R, T>,
+    cache_if: F,
+    tags_from: G,
+    body: B,
+) -> impl Future<Output = R>
+where
+    F: FnOnce(&T) -> bool,
+    G: FnOnce(&T) -> Vec<Tag>,
+    B: Future<Output = R>,
+{
+    let order = Order::take(&call.instance.name);
+    let report = Report::claim();
+    let inherits = call.site.inherits_tags;
+    let request = prepare(call, &plan, &report);
+    answer(Asked { request, inherits, report, order }, plan, cache_if, tags_from, body)
+}
+
+struct Asked {
+    request: Option<Request>,
+    /// Does it take over the tags of the calls in its body?
+    inherits: bool,
+    report: Report,
+    order: Option<Arc<Order>>,
+}
+
+async fn answer<R, T, F, G, B>(
+    asked: Asked,
+    plan: Plan<R, T>,
+    cache_if: F,
+    tags_from: G,
+    body: B,
+) -> R
+where
+    F: FnOnce(&T) -> bool,
+    G: FnOnce(&T) -> Vec<Tag>,
+    B: Future<Output = R>,
+{
+    let Asked { request, inherits, report, order } = asked;
+    // Also if its scope has ended when the body has: it may have read what was rolled back.
+    let began_inside = commit::is_inside();
+    let body = pin!(body);
+    let wish = order.as_ref().map(|order| order.wish());
+    let request = request.filter(|_| !matches!(wish, Some(Wish::Bypass)));
+    let mut looked = None;
+    if let Some(request) = request {
+        let mut budget = request.cache.budget();
+        let sight = Box::pin(Sight::look(request, &plan.ops.reading, &mut budget)).await;
+        looked = sight.map(|sight| (sight, budget));
+    }
+    report.tell(if looked.is_some() { Outcome::NotStored } else { Outcome::Bypass });
+    if let Some((sight, _)) = &mut looked
+        && matches!(wish, None | Some(Wish::Peek))
+        && let Some(value) = sight.value.take()
+    {
+        sight.bequeath();
+        report.tell(Outcome::Hit);
+        return (plan.join)(value);
+    }
+    if let Some(wish) = wish.filter(|wish| !matches!(wish, Wish::Refresh | Wish::Bypass))
+        && let Some(order) = order
+    {
+        return order.reply(reply(wish, &order, looked).await).await;
+    }
+    let heir = looked.as_ref().filter(|_| inherits).map(|(sight, _)| sight.heir());
+    let output = match &heir {
+        Some(heir) => global::with_heir(Some(heir.clone()), body).await,
+        None => inherit::apart(body).await,
+    };
+    // Only the value is kept over the await below: an `Err` need not be `Send`.
+    let value = match (plan.split)(output) {
+        Ok(value) => value,
+        Err(output) => {
+            inherit::refuse(Obstacle::Unknown);
+            return output;
+        }
+    };
+    let heritage = heir.map(|heir: Arc<Heir>| heir.heritage()).unwrap_or_default();
+    let result = looked.and_then(|(sight, budget)| {
+        let may_store = !began_inside && sight.may_store() && cache_if(&value);
+        let result = may_store.then(|| sight.result(&plan.ops, &value, tags_from(&value), heritage));
+        Some((result.flatten()?, budget))
+    });
+    match result {
+        Some((result, mut budget)) => {
+            result.bequeath();
+            report.tell(Box::pin(result.store(&mut budget)).await);
+        }
+        None => inherit::refuse(Obstacle::Unknown),
+    }
+    (plan.join)(value)
+}
+
+/// What is answered to an order that runs nothing, and finds no value to give.
+async fn reply<T>(wish: Wish, order: &Order, looked: Option<(Sight<T>, Budget)>) -> Reply {
+    match (wish, looked) {
+        (Wish::Evict, Some((sight, mut budget))) => {
+            Reply::Evicted(Box::pin(sight.evict(&mut budget)).await)
+        }
+        (Wish::Evict, None) => Reply::Evicted(false),
+        (Wish::KeyOf, Some((sight, _))) => Reply::Key(sight.key()),
+        (Wish::KeyOf, None) => Reply::Key(format!("{}:?", order.taken_by())),
+        _ => {
+            inherit::refuse(Obstacle::Unknown);
+            Reply::NotCached
+        }
+    }
+}
