@@ -178,7 +178,9 @@ fn codec(input: ParseStream<'_>) -> syn::Result<Type> {
 fn alone(name: &Ident, input: ParseStream<'_>) -> syn::Result<Span> {
     match input.is_empty() || input.peek(Token![,]) {
         true => Ok(name.span()),
-        false => Err(input.error(format!("`{name}` stands alone; leave it off where it is not meant"))),
+        false => {
+            Err(input.error(format!("`{name}` stands alone; leave it off where it is not meant")))
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod flight;
 mod foreign;
 mod grace;
 mod guard;
+mod inherit;
 mod interop;
 mod invariants;
 mod key_ring;

@@ -111,7 +111,8 @@ where
     let heritage = heir.map(|heir: Arc<Heir>| heir.heritage()).unwrap_or_default();
     let result = looked.and_then(|(sight, budget)| {
         let may_store = !began_inside && sight.may_store() && cache_if(&value);
-        let result = may_store.then(|| sight.result(&plan.ops, &value, tags_from(&value), heritage));
+        let result =
+            may_store.then(|| sight.result(&plan.ops, &value, tags_from(&value), heritage));
         Some((result.flatten()?, budget))
     });
     match result {

@@ -102,9 +102,9 @@ impl<T> Sight<T> {
         let is_listed =
             self.all.as_ref().is_some_and(|(all, _)| all.identity.bytes == identity.bytes);
         let list = (!is_listed).then(|| late.clone());
-        let place = self
-            .versions_of(&late, &told, &inherited)
-            .map(|late| identity.at(&self.versions.iter().copied().chain(late).collect::<Vec<_>>()));
+        let place = self.versions_of(&late, &told, &inherited).map(|late| {
+            identity.at(&self.versions.iter().copied().chain(late).collect::<Vec<_>>())
+        });
         // With a tag whose version was not read before its part of the value was made, nobody knows
         // whether it was bumped since.
         let entry = match place {
