@@ -8,6 +8,7 @@
 mod around;
 #[allow(missing_docs)] // public for generated code, but for the map
 mod batch;
+mod bumps;
 mod cache;
 #[allow(missing_docs)] // public for generated code only
 mod call;
@@ -48,6 +49,8 @@ mod tag;
 #[cfg_attr(not(feature = "tls"), allow(dead_code, unreachable_pub))]
 mod tls;
 mod together;
+#[cfg(feature = "tower")]
+pub mod tower;
 #[allow(missing_docs)] // public for generated code only
 mod value;
 mod version;
@@ -58,6 +61,7 @@ pub mod private;
 
 pub use around::{bypass, evict, key_of, peek, prime, refresh};
 pub use batch::BatchMap;
+pub use bumps::{bumps_in, note_bumps};
 pub use cache::Cache;
 pub use call::grace::TimedOut;
 #[cfg(feature = "json")]

@@ -40,6 +40,7 @@ mod template;
 mod tidy;
 #[cfg(feature = "tls")]
 mod tls;
+mod tower;
 mod tracking;
 mod ui;
 mod view;
