@@ -1,6 +1,7 @@
 //! Longer than an item's documentation: one subject a page.
 //!
 //! - [`transactions`]: bumps and commits, with recipes for sqlx and Diesel.
+//! - [`requests`]: one view for each request of a server, and its own writes read back.
 //! - [`faults`]: what happens on each fault of the store, and how to watch it.
 //! - [`herds`]: many callers of one missing entry, in one process and in several.
 //! - [`grace`]: old values, early and slow runs, and errors that are cached.
@@ -13,6 +14,10 @@
 
 #[doc = include_str!("../docs/transactions.md")]
 pub mod transactions {}
+
+#[cfg(feature = "tower")]
+#[doc = include_str!("../docs/requests.md")]
+pub mod requests {}
 
 #[doc = include_str!("../docs/faults.md")]
 #[doc = ""]

@@ -144,7 +144,10 @@ where
                 true => bumps_in(answer).await,
                 false => bumps_in(at_least(seen.clone(), answer)).await,
             };
-            let mut response = response?;
+            let mut response = match response {
+                Ok(response) => response,
+                Err(error) => return Err(error),
+            };
             if !bumped.is_empty() || bumped.is_partial() {
                 // The newest first: there may not be room for all.
                 bumped.merge(seen);

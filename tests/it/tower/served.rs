@@ -62,7 +62,7 @@ fn who_wrote_reads_it_back_from_another_process() {
     let cookie = client.post(&first);
     assert_eq!(client.get(&second, None), "0 hit", "or it would show nothing");
     assert_eq!(client.get(&second, Some(&cookie)), "1 miss");
-    assert_eq!(client.get(&second, Some(&format!("a=b; {cookie};c=\u{fc}"))), "1 hit");
+    assert_eq!(client.get(&second, Some(&format!("a=b; {cookie};c=d"))), "1 hit");
     // What is none is none.
     for garbage in
         ["fragkeys-bumped=", "fragkeys-bumped=x", "fragkeys-bumped", "=", "fragkeys-bumped=1.Row:1"]
