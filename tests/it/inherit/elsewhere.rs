@@ -44,6 +44,23 @@ async fn another_process_finds_the_page_and_then_as_any_other() {
     }
 }
 
+/// The one who remembers which tags there are writes them down for those who do not.
+#[tokio::test]
+async fn a_page_that_was_made_anew_is_found_by_others() {
+    #[tagged_cache(inherit_tags, tags = ["Site"], vary_on = [])]
+    async fn tagged_page(world: &World) -> u64 {
+        part(world, 1, 1).await
+    }
+    let server = RedisServer::start();
+    let (cache, world) = (redis_cache(&server).await, World::default());
+    for _ in 0..2 {
+        cache.invalidate(["Site"]).await.unwrap();
+        assert_eq!(ask(&cache, tagged_page(&world)).await.1, Outcome::Miss);
+        let other = redis_cache(&server).await;
+        assert_eq!(ask(&other, tagged_page(&world)).await.1, Outcome::Hit);
+    }
+}
+
 #[tokio::test]
 async fn the_near_tier_keeps_the_page_until_a_fragment_changes() {
     let server = RedisServer::start();

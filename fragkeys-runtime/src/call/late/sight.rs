@@ -23,6 +23,8 @@ pub(super) struct Sight<T> {
     versions: Vec<Version>,
     /// About all the tags that the value had the last time, and where it stands.
     all: Option<(Request, Arc<Place>)>,
+    /// The call with the tags that the list in the store tells.
+    listed: Option<Arc<Identity>>,
     pub(super) value: Option<T>,
 }
 
@@ -36,10 +38,10 @@ impl<T> Sight<T> {
     ) -> Option<Self> {
         let counters = request.cache.counters();
         match find(&request, reading, budget).await {
-            Ok((versions, all, value)) => {
+            Ok(Seen { versions, all, listed, value }) => {
                 let counter = if value.is_some() { &counters.hits } else { &counters.misses };
                 counter.add();
-                Some(Sight { versions, all, value, request })
+                Some(Sight { versions, all, listed, value, request })
             }
             Err(error) => {
                 if error.kind() == ErrorKind::Tag {
@@ -99,8 +101,7 @@ impl<T> Sight<T> {
         let told = list::told(told, &self.request.identity).map_err(refuse).ok()?;
         let late = list::late(&told, &inherited, &self.request.identity).map_err(refuse).ok()?;
         let identity = Arc::new(list::with(&self.request.identity, &late));
-        let is_listed =
-            self.all.as_ref().is_some_and(|(all, _)| all.identity.bytes == identity.bytes);
+        let is_listed = self.listed.as_ref().is_some_and(|listed| listed.bytes == identity.bytes);
         let list = (!is_listed).then(|| late.clone());
         let place = self.versions_of(&late, &told, &inherited).map(|late| {
             identity.at(&self.versions.iter().copied().chain(late).collect::<Vec<_>>())
@@ -152,7 +153,13 @@ impl<T> Sight<T> {
     }
 }
 
-type Seen<T> = (Vec<Version>, Option<(Request, Arc<Place>)>, Option<T>);
+/// What there is before the body runs: see [`Sight`].
+struct Seen<T> {
+    versions: Vec<Version>,
+    all: Option<(Request, Arc<Place>)>,
+    listed: Option<Arc<Identity>>,
+    value: Option<T>,
+}
 
 async fn find<T>(
     request: &Request,
@@ -168,7 +175,8 @@ async fn find<T>(
         versions = Some(looked.1.versions(looked.0.identity.tags.len())[..number].to_vec());
         all = Some(looked);
         if value.is_some() {
-            return Ok((versions.unwrap_or_default(), all, value));
+            let versions = versions.unwrap_or_default();
+            return Ok(Seen { versions, all, listed: None, value });
         }
     }
     if commit::holds_any(&request.cache, &request.identity.tags) {
@@ -176,19 +184,19 @@ async fn find<T>(
     }
     let Found { place, entry } = request.look_up(budget).await?;
     let listed = entry.and_then(|entry| list::open(&place, &entry));
-    let listed = listed.map(|late| list::with(&request.identity, &late));
+    let listed = listed.map(|late| Arc::new(list::with(&request.identity, &late)));
     let mut value = None;
-    if let Some(identity) = listed
+    if let Some(identity) = &listed
         && all.as_ref().is_none_or(|(all, _)| all.identity.bytes != identity.bytes)
     {
-        let identity = Arc::new(identity);
-        list::remember(request, &identity);
-        let (looked, found) = look_for_all(request, identity, reading, budget).await?;
+        list::remember(request, identity);
+        let (looked, found) = look_for_all(request, identity.clone(), reading, budget).await?;
         versions = Some(looked.1.versions(looked.0.identity.tags.len())[..number].to_vec());
         all = Some(looked);
         value = found;
     }
-    Ok((versions.unwrap_or_else(|| place.versions(number)), all, value))
+    let versions = versions.unwrap_or_else(|| place.versions(number));
+    Ok(Seen { versions, all, listed, value })
 }
 
 async fn look_for_all<T>(
