@@ -175,13 +175,11 @@ fn codec(input: ParseStream<'_>) -> syn::Result<Type> {
 }
 
 /// An option that takes no value.
-fn alone(name: &Ident, input: ParseStream<'_>) -> syn::Result<Span> {
-    match input.is_empty() || input.peek(Token![,]) {
-        true => Ok(name.span()),
-        false => {
-            Err(input.error(format!("`{name}` stands alone; leave it off where it is not meant")))
-        }
+fn alone(name: &Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
+    if input.is_empty() || input.peek(Token![,]) {
+        return Ok(name.clone());
     }
+    Err(input.error(format!("`{name}` stands alone; leave it off where it is not meant")))
 }
 
 /// How an element is called, and of which argument; nothing where the option stands alone.

@@ -1,8 +1,8 @@
 //! Tags that nobody knows before the body has run.
 
-use proc_macro2::Span;
+use proc_macro2::Ident;
+use quote::ToTokens as _;
 use syn::Expr;
-use syn::spanned::Spanned as _;
 
 use super::function_of_one;
 use crate::diag::Mistakes;
@@ -12,8 +12,8 @@ use crate::options::{Options, example, ungrouped};
 #[derive(Default)]
 pub(crate) struct LateOptions {
     pub(crate) tags_from: Option<Expr>,
-    /// Where it stands.
-    pub(crate) inherit_tags: Option<Span>,
+    /// As it stands there, alone.
+    pub(crate) inherit_tags: Option<Ident>,
 }
 
 /// Where a function's late tags come from.
@@ -34,23 +34,23 @@ impl LateTags {
         let LateOptions { tags_from, inherit_tags } = options;
         let from_value = tags_from.and_then(|it| mistakes.keep(function_of_value(it, is_batch)));
         let both = [
-            ("tags_from", from_value.as_ref().map(|it| it.span())),
-            ("inherit_tags", inherit_tags),
+            ("tags_from", from_value.as_ref().map(Expr::to_token_stream)),
+            ("inherit_tags", inherit_tags.as_ref().map(Ident::to_token_stream)),
         ];
-        for (option, span) in both {
-            if let Some(span) = span.filter(|_| is_kept_otherwise) {
+        for (option, written) in both {
+            if let Some(written) = written.filter(|_| is_kept_otherwise) {
                 let message = format!(
                     "`{option}` goes with neither of `cache_err`, `timeout_none`, \
                      `timeout = |value| …`, `stale_while_revalidate`, `stale_if_error`, \
                      `soft_timeout`, `hard_timeout` and `refresh_ahead`"
                 );
-                mistakes.at_span(span, message);
+                mistakes.at(written, message);
             }
         }
-        if let Some(span) = inherit_tags.filter(|_| is_batch) {
+        if let Some(written) = inherit_tags.as_ref().filter(|_| is_batch) {
             let message = "`inherit_tags` is about one value, and a run of a batch makes several; \
                            nobody could tell for which of them a call was made";
-            mistakes.at_span(span, message);
+            mistakes.at(written, message);
         }
         LateTags { from_value, are_inherited: inherit_tags.is_some() }
     }
