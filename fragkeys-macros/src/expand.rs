@@ -91,12 +91,12 @@ impl CachedFn {
         let plan = quote!(__fragkeys_plan);
         let description = self.description(&call);
         let body = self.body();
-        let answer = match (self.graced(&call, &plan, &body), self.kept(), self.tags_from()) {
-            (_, _, Some(tags_from)) => {
+        let answer = match (self.graced(&call, &plan, &body), self.kept(), self.late_tags()) {
+            (_, _, Some(late_tags)) => {
                 let cache_if = self.cache_if();
                 quote_spanned! {cache_if.span()=>
-                    ::fragkeys::__private::run_with_tags_from(
-                        #call, #plan, #cache_if, #tags_from, #body,
+                    ::fragkeys::__private::run_with_late_tags(
+                        #call, #plan, #cache_if, #late_tags, #body,
                     ).await
                 }
             }
@@ -186,8 +186,10 @@ impl CachedFn {
 
     /// A closure that gives a list. What a closure of the user's gives may borrow from the value, which
     /// no closure can say of itself: so its body stands in one that gives what borrows nothing.
-    fn tags_from(&self) -> Option<TokenStream> {
-        let tags_from = self.tags_from.as_ref()?;
+    fn late_tags(&self) -> Option<TokenStream> {
+        let Some(tags_from) = &self.late.from_value else {
+            return self.late.are_inherited.then(|| quote!(|_| ::std::vec::Vec::new()));
+        };
         let value = quote!(__fragkeys_value);
         let tags = match tags_from {
             Expr::Closure(ExprClosure { inputs, body, .. }) => {
@@ -212,13 +214,15 @@ impl CachedFn {
         let key_name = optional(self.key_name.as_ref());
         let version = optional(self.version.as_ref());
         let vary_on = self.vary_on.iter().map(|path| path.to_token_stream().to_string());
-        let tags_from = self.tags_from.as_ref();
+        let tags_from = self.late.from_value.as_ref();
         let tags_from = tags_from.map(|it| format!("tags_from = {}", it.to_token_stream()));
-        let tags = self.tags.iter().map(TagSource::text).chain(tags_from);
+        let inherit_tags = self.late.are_inherited.then(|| "inherit_tags".to_owned());
+        let tags = self.tags.iter().map(TagSource::text).chain(tags_from).chain(inherit_tags);
         let values = self.values();
         let templates = self.templates().map(|template| template.to_parts(&values));
         let is_batch = self.batch.is_some();
         let is_leased = self.is_leased;
+        let inherits_tags = self.late.are_inherited;
         let cache_name = match &self.cache_name {
             Some(name) => quote!(#name),
             None => quote!("default"),
@@ -239,6 +243,7 @@ impl CachedFn {
                 cache_name: #cache_name,
                 is_batch: #is_batch,
                 is_leased: #is_leased,
+                inherits_tags: #inherits_tags,
                 instances: ::fragkeys::__private::Instances::new(),
             }
         }

@@ -36,6 +36,7 @@ mod template;
 /// | `cache_name` | string: which installed cache | `"default"` |
 /// | `cache_if` | `\|value\| bool` on the value (of a `Result`, the `Ok` value) | cache all |
 /// | `tags_from` | `\|value\| tags` that only the value can tell; see below | none |
+/// | `inherit_tags` | nothing: takes over the tags of the cached calls in its body; see below | takes over none |
 /// | `cache_err` | `\|error\| Option<Duration>`: for how long an `Err` is cached | no `Err` is |
 /// | `jitter` | 0.0–1.0, the share of the timeout that is taken off at random | 0 |
 /// | `stale_while_revalidate` | seconds past the timeout in which an expired value, never an invalidated one, is given while one runs | 0 |
@@ -94,6 +95,46 @@ mod template;
 /// stored, and the log says so once. Concurrent misses run each for itself.
 ///
 /// Not for batches. Tags at keys of others (`Tag::foreign`) cannot be among them.
+///
+/// # Values made of others
+///
+/// A page that is made of cached fragments depends on what they depend on. With `inherit_tags` it takes
+/// over their tags, so nobody has to list them again:
+///
+/// ```
+/// # use fragkeys::{invalidate, tagged_cache};
+/// #[tagged_cache(tags = ["User:<id>"])]
+/// async fn name(id: u64) -> String {
+///     // … ask the database …
+/// #   format!("user {id}")
+/// }
+///
+/// #[tagged_cache(inherit_tags)]
+/// async fn page(id: u64) -> String {
+///     format!("<h1>{}</h1>", name(id).await)
+/// }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// page(42).await;
+/// invalidate!("User:42").await?; // the name, and the page with it
+/// # Ok::<(), fragkeys::Error>(()) }).unwrap();
+/// ```
+///
+/// - It is a matter of the cached calls that the body awaits in its own task: functions, batches and entries by
+///   hand, in a `join!` or `select!` too. What a function that has `inherit_tags` itself takes over is handed on;
+///   of another function, its own tags alone. Calls in a task that the body spawns are not seen.
+/// - The value is stored under the versions as of which those calls were answered. So a bump after that,
+///   while the body still runs, makes the value unreachable, as with any tag (I1).
+/// - If nobody knows as of when a call was answered, the value is given and not stored: the cache could not be used
+///   or was bypassed, an old value stood in (`stale_if_error`, `stale_while_revalidate`), a
+///   `peek` found nothing, or it ran inside of an `on_commit` in the body. The same where a tag was bumped between two
+///   calls. A call that is never cached, or is in another cache (`cache_name`), keeps the value from
+///   being stored for good, and the log says so once.
+/// - Tags are taken over, and not the timeout: give the page one that is no longer than those of its fragments.
+///   `evict` and `refresh` of a fragment leave the page alone, as they are no bumps.
+/// - A process that saw the page asks for it as for any other, in one round trip; the first time it takes two.
+///   Up to 1,000 tags beside its own, with those of `tags_from`, with which it goes. Concurrent misses run
+///   each for itself; the fragments in them share their runs. Not for batches, whose own calls can be
+///   taken over all the same; what the body of one gave without having been asked has no tags.
 ///
 /// # Batches
 ///

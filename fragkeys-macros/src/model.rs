@@ -12,9 +12,11 @@ use crate::template::Template;
 
 mod batch;
 mod grace;
+mod late;
 
 pub(crate) use batch::Batch;
 pub(crate) use grace::{Ahead, Grace, GraceOptions};
+pub(crate) use late::{LateOptions, LateTags};
 
 /// A function to cache, and how.
 pub(crate) struct CachedFn {
@@ -30,7 +32,7 @@ pub(crate) struct CachedFn {
     pub(crate) key_name: Option<LitStr>,
     pub(crate) cache_name: Option<LitStr>,
     pub(crate) cache_if: Option<Expr>,
-    pub(crate) tags_from: Option<Expr>,
+    pub(crate) late: LateTags,
     pub(crate) cache_err: Option<Expr>,
     pub(crate) jitter: Option<f64>,
     pub(crate) grace: Option<Grace>,
@@ -107,22 +109,14 @@ impl CachedFn {
         let near = options.near.and_then(|written| mistakes.keep(near(written, is_batch)));
         let lease = options.lease.and_then(|written| mistakes.keep(lease(written, is_batch)));
         let cache_if = options.cache_if.and_then(|written| mistakes.keep(cache_if(written)));
-        let tags_from =
-            options.tags_from.and_then(|written| mistakes.keep(tags_from(written, is_batch)));
         let cache_err =
             options.cache_err.and_then(|written| mistakes.keep(cache_err(written, is_batch)));
         let grace = Grace::new(options.grace, &function, is_batch, mistakes);
-        if let Some(tags_from) = &tags_from
-            && (grace.is_some()
-                || cache_err.is_some()
-                || timeout_none.is_some()
-                || matches!(timeout, Some(Timeout::OfValue(_))))
-        {
-            let message = "`tags_from` goes with neither of `cache_err`, `timeout_none`, \
-                           `timeout = |value| …`, `stale_while_revalidate`, `stale_if_error`, \
-                           `soft_timeout`, `hard_timeout` and `refresh_ahead`";
-            mistakes.keep::<()>(Err(syn::Error::new_spanned(tags_from, message)));
-        }
+        let is_kept_otherwise = grace.is_some()
+            || cache_err.is_some()
+            || timeout_none.is_some()
+            || matches!(timeout, Some(Timeout::OfValue(_)));
+        let late = LateTags::new(options.late_tags, is_batch, is_kept_otherwise, mistakes);
         let (future, output) = output?;
         if is_batch && batch.is_none() {
             return None;
@@ -151,7 +145,7 @@ impl CachedFn {
             key_name,
             cache_name,
             cache_if,
-            tags_from,
+            late,
             cache_err,
             jitter,
             grace,
@@ -427,22 +421,6 @@ fn near(written: Expr, is_batch: bool) -> syn::Result<Near> {
             Err(syn::Error::new_spanned(other, message))
         }
     }
-}
-
-/// What surely gives no tags; the rest is checked by its type.
-fn tags_from(written: Expr, is_batch: bool) -> syn::Result<Expr> {
-    let written = ungrouped(written);
-    if is_batch {
-        let message = "`tags_from` is about one value, and each element of a batch has one; \
-                       a template may name the element: `tags = [\"Item:<id>\"]`";
-        return Err(syn::Error::new_spanned(written, message));
-    }
-    function_of_one(written, || {
-        format!(
-            "`tags_from` takes a function of the value that gives its tags, as in {}",
-            example::<Options>("tags_from")
-        )
-    })
 }
 
 fn lease(written: Expr, is_batch: bool) -> syn::Result<bool> {

@@ -6,7 +6,7 @@ use syn::parse::{ParseStream, Parser as _};
 use syn::{Expr, ExprArray, ExprLit, Lit, LitStr, Token, Type};
 
 use crate::diag::{Mistakes, did_you_mean, list};
-use crate::model::GraceOptions;
+use crate::model::{GraceOptions, LateOptions};
 
 /// What was written in `#[tagged_cache(..)]`, each option at most once.
 #[derive(Default)]
@@ -19,7 +19,7 @@ pub(crate) struct Options {
     pub(crate) key_name: Option<Expr>,
     pub(crate) cache_name: Option<Expr>,
     pub(crate) cache_if: Option<Expr>,
-    pub(crate) tags_from: Option<Expr>,
+    pub(crate) late_tags: LateOptions,
     pub(crate) cache_err: Option<Expr>,
     pub(crate) jitter: Option<Expr>,
     pub(crate) grace: GraceOptions,
@@ -62,6 +62,7 @@ impl OptionSet for Options {
             "tags_from",
             "tags_from = |page: &Page| page.items.iter().map(|item| Tag::new(\"Item\", item.id))",
         ),
+        ("inherit_tags", "inherit_tags"),
         ("cache_err", "cache_err = |error| error.is_not_found().then_some(Duration::from_secs(5))"),
         ("jitter", "jitter = 0.1"),
         ("stale_while_revalidate", "stale_while_revalidate = 60"),
@@ -76,7 +77,7 @@ impl OptionSet for Options {
         ("batch", "batch = id"),
     ];
 
-    const FLAGS: &'static [&'static str] = &["batch"];
+    const FLAGS: &'static [&'static str] = &["batch", "inherit_tags"];
 
     fn keep(&mut self, name: &Ident, value: ParseStream<'_>) -> syn::Result<()> {
         match name.to_string().as_str() {
@@ -88,7 +89,8 @@ impl OptionSet for Options {
             "key_name" => set(&mut self.key_name, name, value.parse()?),
             "cache_name" => set(&mut self.cache_name, name, value.parse()?),
             "cache_if" => set(&mut self.cache_if, name, value.parse()?),
-            "tags_from" => set(&mut self.tags_from, name, value.parse()?),
+            "tags_from" => set(&mut self.late_tags.tags_from, name, value.parse()?),
+            "inherit_tags" => set(&mut self.late_tags.inherit_tags, name, alone(name, value)?),
             "cache_err" => set(&mut self.cache_err, name, value.parse()?),
             "jitter" => set(&mut self.jitter, name, value.parse()?),
             "stale_while_revalidate" => set(&mut self.grace.while_revalidate, name, value.parse()?),
@@ -170,6 +172,14 @@ fn codec(input: ParseStream<'_>) -> syn::Result<Type> {
             format!("`codec` takes a type, as in {}", example::<Options>("codec")),
         )
     })
+}
+
+/// An option that takes no value.
+fn alone(name: &Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
+    if input.is_empty() || input.peek(Token![,]) {
+        return Ok(name.clone());
+    }
+    Err(input.error(format!("`{name}` stands alone; leave it off where it is not meant")))
 }
 
 /// How an element is called, and of which argument; nothing where the option stands alone.

@@ -8,6 +8,7 @@ use crate::cache::Cache;
 use crate::config::LONGEST_TIMEOUT;
 use crate::encode::{self, Buffer, append_text};
 use crate::global;
+use crate::inherit::{self, Obstacle};
 use crate::key::{Identity, key_base};
 use crate::outcome::{Outcome, Report};
 use crate::site::{Instance, Path, Site};
@@ -18,21 +19,21 @@ mod answer;
 pub(crate) mod batch;
 pub(crate) mod grace;
 pub(crate) mod keep;
+mod late;
 mod lease;
 mod miss;
 mod near;
 mod ordered;
 mod problem;
 mod request;
-mod tags_from;
 
 pub(crate) use answer::answer;
 pub(crate) use keep::Keep;
+pub use late::run_with_late_tags;
 pub use near::near;
 pub(crate) use problem::Unstorable;
 use problem::{Problem, warn_once};
 pub(crate) use request::{Looked, Request};
-pub use tags_from::run_with_tags_from;
 
 /// One call of an annotated function, as the macro puts it together.
 #[derive(Debug)]
@@ -196,15 +197,19 @@ where
 
 /// What a call asks of its cache, if it can be cached.
 fn prepare<R, T>(call: Call, plan: &Plan<R, T>, report: &Report) -> Option<Request> {
-    let shape = call.instance.shape;
-    match request(call, &plan.ops.reading) {
-        Ok(request) => request.that_can_hold(&plan.ops.reading, shape, report),
+    let instance = call.instance;
+    let request = match request(call, &plan.ops.reading) {
+        Ok(request) => request.that_can_hold(&plan.ops.reading, instance.shape, report),
         Err((name, problem, text)) => {
             warn_once(&name, problem, || text);
             report.tell(Outcome::Bypass);
             None
         }
+    };
+    if request.is_none() {
+        inherit::refuse(Obstacle::Uncachable(instance.name.clone()));
     }
+    request
 }
 
 /// What a call asks of its cache; or for which function, and why, it cannot be cached.
@@ -220,7 +225,7 @@ fn request<T>(
     if let Some(twin) = &call.instance.twin {
         return Err((name, Problem::Twin, twin.clone()));
     }
-    let (cache, view) = match global::given_for(call.site.cache_name) {
+    let (cache, given) = match global::given_for(call.site.cache_name) {
         Ok(given) => given,
         Err(error) => return Err((name, Problem::NoCache, error.to_string())),
     };
@@ -236,7 +241,8 @@ fn request<T>(
         is_leased: call.site.is_leased,
         name,
         cache,
-        view,
+        view: given.view,
+        heir: given.heir,
     })
 }
 

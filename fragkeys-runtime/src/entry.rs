@@ -248,6 +248,7 @@ impl Entry {
     }
 
     fn request<T>(&self, reading: &Reading<T>) -> Request {
+        let given = global::given();
         Request {
             cache: self.cache.clone(),
             identity: Arc::new(self.identity()),
@@ -258,7 +259,8 @@ impl Entry {
             grace: None,
             is_leased: true,
             name: self.name.clone(),
-            view: global::view(),
+            view: given.view,
+            heir: given.heir,
         }
     }
 

@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
+use crate::inherit::Heir;
 use crate::log::warning;
 use crate::queue::BumpQueue;
 use crate::store::AnyStore;
@@ -34,8 +35,10 @@ fn new_embedded() -> Cache {
 /// What the code that is running was given by those around it: in one place, as each call asks.
 #[derive(Clone, Default)]
 pub(crate) struct Given {
-    cache: Option<Cache>,
-    view: Option<Arc<View>>,
+    pub(crate) cache: Option<Cache>,
+    pub(crate) view: Option<Arc<View>>,
+    /// Who takes over the tags of cached calls.
+    pub(crate) heir: Option<Arc<Heir>>,
 }
 
 tokio::task_local! {
@@ -57,19 +60,30 @@ tokio::task_local! {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub async fn with_cache<F: Future>(cache: Cache, future: F) -> F::Output {
-    GIVEN.scope(Given { cache: Some(cache), view: view() }, future).await
+    GIVEN.scope(Given { cache: Some(cache), ..given() }, future).await
 }
 
 /// Runs a future that sees the versions in this way.
 pub(crate) async fn with_view<F: Future>(view: View, future: F) -> F::Output {
-    GIVEN.scope(Given { cache: scope(), view: Some(Arc::new(view)) }, future).await
+    GIVEN.scope(Given { view: Some(Arc::new(view)), ..given() }, future).await
 }
 
-/// What those around have given to the code that is running, to be handed on to a task.
-pub(crate) fn given() -> Option<Given> {
-    GIVEN.try_with(Given::clone).ok()
+/// Runs a future whose cached calls tell this heir, and none around it.
+pub(crate) async fn with_heir<F: Future>(heir: Option<Arc<Heir>>, future: F) -> F::Output {
+    GIVEN.scope(Given { heir, ..given() }, future).await
 }
 
+/// All that was given to the code that is running.
+pub(crate) fn given() -> Given {
+    GIVEN.try_with(Given::clone).unwrap_or_default()
+}
+
+/// Who takes over the tags of the code that is running.
+pub(crate) fn heir() -> Option<Arc<Heir>> {
+    GIVEN.try_with(|given| given.heir.clone()).ok().flatten()
+}
+
+/// Runs a future, as a task, with what those around have given to the code that spawns it.
 pub(crate) async fn with_given<F: Future>(given: Given, future: F) -> F::Output {
     GIVEN.scope(given, future).await
 }
@@ -119,16 +133,16 @@ pub(crate) fn caches() -> Vec<Cache> {
     caches
 }
 
-/// The cache of a function that names one, and how it is to see the versions. `cache()` covers
+/// The cache of a function that names one, and what else was given to it. `cache()` covers
 /// the default.
-pub(crate) fn given_for(name: &str) -> Result<(Cache, Option<Arc<View>>), Error> {
-    let Given { cache, view } = GIVEN.try_with(Given::clone).unwrap_or_default();
-    let cache = match cache {
+pub(crate) fn given_for(name: &str) -> Result<(Cache, Given), Error> {
+    let mut given = given();
+    let cache = match given.cache.take() {
         Some(cache) => cache,
         None if name == DEFAULT => installed().unwrap_or_else(embedded),
         None => cache_named(name)?,
     };
-    Ok((cache, view))
+    Ok((cache, given))
 }
 
 /// Asks that same cache something without counting who has it, which costs the near tier as much
@@ -136,15 +150,15 @@ pub(crate) fn given_for(name: &str) -> Result<(Cache, Option<Arc<View>>), Error>
 #[inline]
 pub(crate) fn ask_cache_for<T>(
     name: &str,
-    ask: impl Fn(&Cache, Option<&View>) -> Option<T>,
+    ask: impl Fn(&Cache, Option<&Given>) -> Option<T>,
 ) -> Option<T> {
-    let ask_installed = |view: Option<&View>| match name == DEFAULT {
-        true => ask(INSTALLED.load().as_deref()?, view),
-        false => ask(&cache_named(name).ok()?, view),
+    let ask_installed = |given: Option<&Given>| match name == DEFAULT {
+        true => ask(INSTALLED.load().as_deref()?, given),
+        false => ask(&cache_named(name).ok()?, given),
     };
     let asked = GIVEN.try_with(|given| match &given.cache {
-        Some(cache) => ask(cache, given.view.as_deref()),
-        None => ask_installed(given.view.as_deref()),
+        Some(cache) => ask(cache, Some(given)),
+        None => ask_installed(Some(given)),
     });
     asked.unwrap_or_else(|_| ask_installed(None))
 }

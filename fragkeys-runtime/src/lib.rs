@@ -9,6 +9,7 @@ mod around;
 #[allow(missing_docs)] // public for generated code, but for the map
 mod batch;
 mod broken;
+mod bumps;
 mod cache;
 #[allow(missing_docs)] // public for generated code only
 mod call;
@@ -28,6 +29,7 @@ mod global;
 mod grace;
 mod guard;
 mod health;
+mod inherit;
 mod key;
 mod key_ring;
 mod lease;
@@ -48,6 +50,8 @@ mod tag;
 #[cfg_attr(not(feature = "tls"), allow(dead_code, unreachable_pub))]
 mod tls;
 mod together;
+#[cfg(feature = "tower")]
+pub mod tower;
 #[allow(missing_docs)] // public for generated code only
 mod value;
 mod version;
@@ -58,6 +62,7 @@ pub mod private;
 
 pub use around::{bypass, evict, key_of, peek, prime, refresh};
 pub use batch::BatchMap;
+pub use bumps::{bumps_in, note_bumps};
 pub use cache::Cache;
 pub use call::grace::TimedOut;
 #[cfg(feature = "json")]

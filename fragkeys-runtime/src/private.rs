@@ -7,7 +7,7 @@ pub use crate::batch::{BatchElement, BatchOf, BatchPlan, Elements};
 pub use crate::call::batch::{Batch, Missing, run_batch, run_batch_kept};
 pub use crate::call::grace::{Limit, run_graced, run_graced_behind};
 pub use crate::call::keep::{keep, keep_or_error, timeout_of, timeout_of_none, usual};
-pub use crate::call::{Call, near, run, run_kept, run_with_tags_from};
+pub use crate::call::{Call, near, run, run_kept, run_with_late_tags};
 pub use crate::codec::OfCache;
 pub use crate::grace::Grace;
 pub use crate::model::Registered;

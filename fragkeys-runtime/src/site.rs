@@ -30,6 +30,8 @@ pub struct Site {
     pub is_batch: bool,
     /// Does one process run for all that miss?
     pub is_leased: bool,
+    /// Does it take over the tags of the cached calls in its body?
+    pub inherits_tags: bool,
     pub instances: Instances,
 }
 

@@ -1,7 +1,9 @@
 //! Versions, and what a bump says of them.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt::{self, Display};
+#[cfg(feature = "tower")]
+use std::time::Duration;
 
 use crate::tag::Tag;
 
@@ -132,15 +134,56 @@ impl Bumped {
         Bumped { held: tags, ..Bumped::default() }
     }
 
-    /// Both; of a tag in both, the version of this one.
+    /// Both, of two caches; of a tag in both, the older version, which both have at least.
     pub(crate) fn and(mut self, more: Bumped) -> Self {
         if self.pairs.is_empty() && self.held.is_empty() {
             return more;
         }
-        let is_here: HashSet<Tag> = self.pairs.iter().map(|(tag, _)| tag.clone()).collect();
-        self.pairs.extend(more.pairs.into_iter().filter(|(tag, _)| !is_here.contains(tag)));
+        self.join(more, Version::min);
+        self
+    }
+
+    /// Adds what was bumped earlier or later: of a tag in both, the newer version is kept.
+    ///
+    /// ```
+    /// # use fragkeys_runtime::{Bumped, Config, Error};
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let cache = Config::memory().build().await?;
+    /// let mut bumped = cache.invalidate(["User:42", "Dashboard"]).await?;
+    /// let later = cache.invalidate(["User:42"]).await?;
+    /// bumped.merge(later.clone());
+    /// assert_eq!(bumped.len(), 2);
+    /// assert_eq!(bumped.version(&"User:42".into()), later.version(&"User:42".into()));
+    /// # Ok::<(), Error>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn merge(&mut self, more: Bumped) {
+        self.join(more, Version::max);
+    }
+
+    fn join(&mut self, more: Bumped, choose: fn(Version, Version) -> Version) {
+        let here = self.pairs.iter().enumerate();
+        let index: HashMap<Tag, usize> = here.map(|(at, (tag, _))| (tag.clone(), at)).collect();
+        for (tag, version) in more.pairs {
+            match index.get(&tag).and_then(|at| self.pairs.get_mut(*at)) {
+                Some((_, known)) => *known = choose(*known, version),
+                None => self.pairs.push((tag, version)),
+            }
+        }
         self.held.extend(more.held);
         self.is_partial |= more.is_partial;
+    }
+
+    pub(crate) fn partial(mut self, is_partial: bool) -> Self {
+        self.is_partial |= is_partial;
+        self
+    }
+
+    /// Without what was bumped longer ago than this, by this machine's clock.
+    #[cfg(feature = "tower")]
+    pub(crate) fn of_the_last(mut self, time: Duration) -> Self {
+        let oldest = crate::clock::since_1970().saturating_sub(time);
+        self.pairs.retain(|(tag, version)| token::time_of(tag, *version) >= oldest);
         self
     }
 

@@ -2,6 +2,7 @@
 //!
 //! - [`transactions`]: bumps and commits, with recipes for sqlx and Diesel.
 //! - [`postgres`]: changes that any writer makes in PostgreSQL, `psql` included.
+//! - [`requests`]: one view for each request of a server, and its own writes read back.
 //! - [`faults`]: what happens on each fault of the store, and how to watch it.
 //! - [`checker`]: a program that looks for broken promises under faults, and what it found.
 //! - [`herds`]: many callers of one missing entry, in one process and in several.
@@ -18,6 +19,9 @@ pub mod transactions {}
 
 #[doc = include_str!("../docs/postgres.md")]
 pub mod postgres {}
+#[cfg(feature = "tower")]
+#[doc = include_str!("../docs/requests.md")]
+pub mod requests {}
 
 #[doc = include_str!("../docs/faults.md")]
 #[doc = ""]

@@ -36,7 +36,8 @@
 //!   tags in one place.
 //! - [`with_cache`]: another cache for one future, in tests and for tenants.
 //! - [`peek`], [`refresh`], [`evict`], [`prime`], [`bypass`] and [`key_of`]: around one call.
-//! - [`at_least`] and [`snapshot`]: what one request sees of the versions.
+//! - [`at_least`] and [`snapshot`]: what one request sees of the versions; [`bumps_in`]: what it bumps. As
+//!   layers of a server: the feature `tower`, and [`guide::requests`].
 //! - [`observe`] and [`Cache::stats`]: what the cache did.
 //! - [`Codec`]: how values become bytes.
 //! - [`Tag::foreign`] and [`FragmentedKeys`]: others on the same Redis.
@@ -115,14 +116,16 @@ pub use fragkeys_runtime::MessagePack;
 pub use fragkeys_runtime::Tls;
 #[cfg(feature = "metrics")]
 pub use fragkeys_runtime::publish_metrics;
+#[cfg(feature = "tower")]
+pub use fragkeys_runtime::tower;
 pub use fragkeys_runtime::{
     BatchMap, Bincode, Breaker, Bumped, Bumping, Cache, CacheCodec, Change, Codec, CodecError,
     ColumnInfo, CommitScope, Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, Guard,
     Guarded, Health, KeyRing, KeyedBy, ModelInfo, Muted, Near, NearStats, OnCommit, Outcome,
     RingTag, RowTag, RowTagPart, Stats, TableInfo, Tag, TaggedModel, TimedOut, Version, at_least,
-    bypass, cache, cache_named, commit_follows, committing, evict, guard, is_muted, is_registered,
-    key_of, models, mute, observe, on_commit, peek, prime, refresh, register, reset_for_tests,
-    snapshot, with_cache,
+    bumps_in, bypass, cache, cache_named, commit_follows, committing, evict, guard, is_muted,
+    is_registered, key_of, models, mute, note_bumps, observe, on_commit, peek, prime, refresh,
+    register, reset_for_tests, snapshot, with_cache,
 };
 
 #[doc(hidden)]

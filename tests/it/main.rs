@@ -22,6 +22,7 @@ mod flight;
 mod foreign;
 mod grace;
 mod guard;
+mod inherit;
 mod interop;
 mod invariants;
 mod key_ring;
@@ -40,6 +41,7 @@ mod template;
 mod tidy;
 #[cfg(feature = "tls")]
 mod tls;
+mod tower;
 mod tracking;
 mod ui;
 mod view;

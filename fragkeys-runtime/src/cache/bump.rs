@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::time::sleep;
 
 use super::{Cache, Shared};
+use crate::bumps;
 use crate::commit;
 use crate::error::Error;
 use crate::fragmented_keys::FragmentedKeys;
@@ -52,7 +53,7 @@ pub(crate) async fn bump(caches: Vec<Cache>, tags: Vec<Tag>) -> Result<Bumped, E
 }
 
 /// Sends bumps, all at once, and waits for all of them; the first error is the answer. Of a tag
-/// that several caches have, the first one's version is told. Dropped, those that have no answer
+/// that several caches have, the oldest version is told, which all have at least. Dropped, those that have no answer
 /// are queued.
 pub(crate) async fn send_all(bumps: Vec<Bump>) -> Result<Bumped, Error> {
     let outcomes = together(bumps.into_iter().map(Bump::send)).await;
@@ -154,6 +155,7 @@ impl Bump {
         }
         queue.settle(&settles);
         if self.is_asked {
+            bumps::note_sent(&self.cache, &tags, &versions);
             counters.bumped.add_many(tags.len());
         }
         match outcome {
@@ -217,6 +219,9 @@ impl Drop for Bump {
             view.expect_bump(&self.cache, &self.tags);
         }
         if !store.bump_at_once(&self.tags, self.leaving) {
+            if self.is_asked {
+                bumps::note_queued(&self.cache, &self.tags);
+            }
             queue.add(&self.tags);
             self.cache.ensure_retry();
         }

@@ -13,10 +13,10 @@ use crate::batch::{BatchPlan, ElementOps, Elements};
 use crate::cache::Cache;
 use crate::commit;
 use crate::flight;
-use crate::global;
+use crate::global::{self, Given};
+use crate::inherit::{self, Obstacle, apart};
 use crate::outcome::Report;
 use crate::site::{Instance, Path, Site};
-use crate::view::View;
 
 mod item;
 mod ordered;
@@ -148,16 +148,23 @@ where
     let Batch { site, instance, ops, keys, calls, missing } = batch;
     let order = Order::take(&instance.name);
     let is_bypassed = order.as_ref().is_some_and(|order| matches!(order.wish(), Wish::Bypass));
-    let (cache, view) = if is_bypassed { None } else { cache_of(site, instance) }.unzip();
-    let item = |call| Item::new(call, cache.as_ref(), &plan.ops.reading, &report);
-    let all = calls.into_iter().map(item).collect();
-    let items = Items { all, cache, view: view.flatten() };
+    let (cache, given) = if is_bypassed { None } else { cache_of(site, instance) }.unzip();
+    let Given { view, heir, .. } = given.unwrap_or_default();
+    if is_bypassed {
+        inherit::refuse(Obstacle::Unknown);
+    }
+    let item = |call| Item::new(call, cache.as_ref(), heir.as_ref(), &plan.ops.reading, &report);
+    let all: Vec<Item<V>> = calls.into_iter().map(item).collect();
+    if all.iter().any(|item| item.request.is_none()) {
+        inherit::refuse(Obstacle::Uncachable(instance.name.clone()));
+    }
+    let items = Items { all, cache, view };
     answer(Asked { keys, clone: ops.clone, missing, items, report, order }, plan, keep, body)
 }
 
-/// The cache that all elements are looked for in, and how they are to see the versions; `None`
+/// The cache that all elements are looked for in, and what else was given to the call; `None`
 /// where none can be.
-fn cache_of(site: &Site, instance: &Instance) -> Option<(Cache, Option<Arc<View>>)> {
+fn cache_of(site: &Site, instance: &Instance) -> Option<(Cache, Given)> {
     let refuse = |problem, text: &str| warn_once(&instance.name, problem, || text.to_owned());
     if let Some(twin) = &instance.twin {
         refuse(Problem::Twin, twin);
@@ -227,7 +234,7 @@ where
         return (plan.join)(items.add_to((plan.map.empty)(), keys, &plan.map));
     }
     missing.put(rest);
-    let output = flight::lead(items.flights(), body).await;
+    let output = flight::lead(items.flights(), apart(body)).await;
     // Only the values are kept over the await below: an `Err` need not be `Send`.
     let map = match (plan.split)(output) {
         Ok(map) => map,

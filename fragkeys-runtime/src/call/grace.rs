@@ -25,6 +25,7 @@ use crate::envelope;
 use crate::error::{Error, ErrorKind};
 use crate::flight::{self, Alarm, Role, Runner, in_time};
 use crate::grace::{Age, Freshness, Grace, Refused};
+use crate::inherit::{self, Obstacle};
 use crate::key::Place;
 use crate::outcome::{Outcome, Report};
 use crate::store::Put;
@@ -326,7 +327,10 @@ where
 fn tell(cache: &Cache, report: &Report, outcome: Outcome) {
     match outcome {
         Outcome::Hit => cache.counters().hits.add(),
-        _ => cache.counters().stale.add(),
+        _ => {
+            cache.counters().stale.add();
+            inherit::refuse(Obstacle::Unknown);
+        }
     }
     report.tell(outcome);
 }

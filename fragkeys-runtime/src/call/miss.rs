@@ -12,6 +12,7 @@ use crate::cache::Budget;
 use crate::commit;
 use crate::error::{Error, ErrorKind};
 use crate::flight::{self, Answer, Role, Runner, Ticket, Turn};
+use crate::inherit::apart;
 use crate::key::Place;
 use crate::lease::Lease;
 use crate::outcome::{Outcome, Report};
@@ -70,8 +71,8 @@ where
     };
     miss.request.begins_to_run();
     let output = match &runner {
-        Some(runner) => flight::lead(vec![runner.flight().clone()], body).await,
-        None => body.await,
+        Some(runner) => flight::lead(vec![runner.flight().clone()], apart(body)).await,
+        None => apart(body).await,
     };
     miss.request.has_run();
     // Only the value is kept over the await below: an `Err` need not be `Send`.

@@ -8,7 +8,7 @@ use crate::around::{self, Order, Wish};
 use crate::cache::Budget;
 use crate::commit;
 use crate::error::Error;
-use crate::global;
+use crate::global::{self, Given};
 use crate::key::Place;
 use crate::near::{AnyKept, NearTier};
 use crate::outcome::{Outcome, Report};
@@ -39,15 +39,21 @@ impl Call {
         };
         self.complete();
         let identity = self.bytes.as_slice();
-        let kept = global::ask_cache_for(name, |cache, view| {
+        let kept = global::ask_cache_for(name, |cache, given| {
             let tier = cache.near()?;
             // What a transaction sees is nobody else's to have, nor the other way round.
             if commit::is_inside() {
                 return None;
             }
             let kept = tier.find(identity)?;
-            if view.is_some_and(|view| !view.admits(cache, identity, &kept)) {
-                return None;
+            if let Some(Given { view, heir, .. }) = given {
+                if view.as_ref().is_some_and(|view| !view.admits(cache, identity, &kept)) {
+                    return None;
+                }
+                let name = &self.instance.name;
+                if heir.as_ref().is_some_and(|heir| !heir.take_near(cache, name, identity, &kept)) {
+                    return None;
+                }
             }
             cache.counters().near_hits.add();
             Some(kept)

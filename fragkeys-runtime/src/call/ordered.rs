@@ -10,6 +10,7 @@ use super::miss::{Miss, run};
 use super::problem::{Problem, warn_once};
 use super::request::{Looked, Request};
 use crate::around::{Order, Reply, Wish, take_offer};
+use crate::inherit::{self, Obstacle};
 use crate::outcome::{Outcome, Report};
 use crate::value::{Plan, Reading, Unboxed};
 
@@ -29,6 +30,7 @@ where
     let body = pin!(body);
     let reply = match order.wish() {
         Wish::Bypass => {
+            inherit::refuse(Obstacle::Unknown);
             report.tell(Outcome::Bypass);
             return body.await;
         }
@@ -37,6 +39,10 @@ where
                 Some(request) => request.miss_anew(&report).await,
                 None => None,
             };
+            match &miss {
+                Some(Miss { request, place, .. }) => request.bequeath(&request.identity, place),
+                None => inherit::refuse(Obstacle::Unknown),
+            }
             return run(miss, plan, report, keep, body).await;
         }
         Wish::Peek => match peek(request, &plan.ops.reading).await {
@@ -44,7 +50,10 @@ where
                 report.tell(Outcome::Hit);
                 return (plan.join)(value);
             }
-            None => Reply::NotCached,
+            None => {
+                inherit::refuse(Obstacle::Unknown);
+                Reply::NotCached
+            }
         },
         Wish::Evict => Reply::Evicted(evict(request).await),
         Wish::Prime => {

@@ -17,6 +17,7 @@ use crate::config::SHORTEST_TIMEOUT;
 use crate::envelope;
 use crate::error::{Error, ErrorKind};
 use crate::flight::Key;
+use crate::inherit::{Heir, Obstacle};
 use crate::key::{Identity, Place};
 use crate::near::AnyKept;
 use crate::outcome::{Outcome, Report};
@@ -42,6 +43,8 @@ pub(crate) struct Request {
     pub(crate) name: Arc<str>,
     /// How it is to see the versions, if it was told.
     pub(crate) view: Option<Arc<View>>,
+    /// Who takes over its tags.
+    pub(crate) heir: Option<Arc<Heir>>,
 }
 
 /// A value's bytes, and the value as it is read back from them.
@@ -88,8 +91,18 @@ impl Request {
         Ok(Looked { value, place })
     }
 
-    /// Looks for the entry's bytes.
+    /// Looks for the entry's bytes. What the call gives is as new as the versions of this look, or
+    /// nobody knows how new it is.
     pub(super) async fn find(&self, budget: &mut Budget) -> Result<Seen, Error> {
+        let seen = self.find_bytes(budget).await;
+        match &seen {
+            Ok(seen) => self.bequeath(&self.identity, &seen.place),
+            Err(_) => self.bequeath_nothing(),
+        }
+        seen
+    }
+
+    async fn find_bytes(&self, budget: &mut Budget) -> Result<Seen, Error> {
         if commit::holds_any(&self.cache, &self.identity.tags) {
             return Err(Error::new(
                 ErrorKind::Held,
@@ -165,7 +178,22 @@ impl Request {
         }
     }
 
-    /// The same call with more tags.
+    /// Tells who takes over its tags as of which versions it is answered.
+    pub(super) fn bequeath(&self, identity: &Identity, place: &Place) {
+        if let Some(heir) = &self.heir {
+            let tags = &identity.tags;
+            heir.take(&self.cache, &self.name, tags, place.versions(tags.len()));
+        }
+    }
+
+    /// Tells who takes over its tags that nobody knows as of which versions it is answered.
+    pub(super) fn bequeath_nothing(&self) {
+        if let Some(heir) = &self.heir {
+            heir.refuse(Obstacle::Unknown);
+        }
+    }
+
+    /// The same call with more tags. Who has it tells the heir.
     pub(super) fn of(&self, identity: Arc<Identity>) -> Self {
         Request {
             cache: self.cache.clone(),
@@ -177,6 +205,7 @@ impl Request {
             is_leased: false,
             name: self.name.clone(),
             view: self.view.clone(),
+            heir: None,
         }
     }
 

@@ -98,17 +98,25 @@ fn read_version(tag: &Tag, text: &str) -> Result<Version, Error> {
     let number: Option<u64> = text.parse().ok().filter(|_| is_number);
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let latest = since_1970.saturating_add(LONGEST_LEAD);
-    let known = number.and_then(|number| match tag.kind() {
-        // The Python original counts milliseconds.
-        Kind::Original => Some((Version(number), Duration::from_millis(number))),
-        _ => Some((Version::new(number)?, Duration::from_micros(number / 1_000))),
+    let version = number.and_then(|number| match tag.kind() {
+        Kind::Original => Some(Version(number)),
+        _ => Version::new(number),
     });
-    match known {
+    match version {
         None => Err(refuse("there is something else in it than a version")),
-        Some((_, time)) if time > latest => {
+        Some(version) if time_of(tag, version) > latest => {
             Err(refuse("a version in it is more than a day ahead of this machine's clock"))
         }
-        Some((version, _)) => Ok(version),
+        Some(version) => Ok(version),
+    }
+}
+
+/// When a tag got this version, by the clock of who gave it.
+pub(super) fn time_of(tag: &Tag, version: Version) -> Duration {
+    match tag.kind() {
+        // The Python original counts milliseconds.
+        Kind::Original => Duration::from_millis(version.0),
+        _ => Duration::from_micros(version.0 / 1_000),
     }
 }
 

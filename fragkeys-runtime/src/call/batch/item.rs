@@ -13,6 +13,7 @@ use crate::call::{Call, Request};
 use crate::commit;
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Key, Runner};
+use crate::inherit::Heir;
 use crate::key::{Identity, Place};
 use crate::outcome::{Outcome, Report};
 use crate::store::{Found, Put};
@@ -190,6 +191,7 @@ impl<V> Item<V> {
     pub(super) fn new(
         call: Call,
         cache: Option<&Cache>,
+        heir: Option<&Arc<Heir>>,
         reading: &Reading<V>,
         report: &Report,
     ) -> Self {
@@ -202,7 +204,7 @@ impl<V> Item<V> {
             runner: None,
             outcome,
         };
-        let Some(request) = cache.and_then(|cache| request(call, cache, reading)) else {
+        let Some(request) = cache.and_then(|cache| request(call, cache, heir, reading)) else {
             return item(None, Outcome::Bypass);
         };
         item(request.that_can_hold(reading, shape, report), Outcome::NotStored)
@@ -262,6 +264,7 @@ impl<V> Item<V> {
         let Some(request) = &self.request else { return };
         match answer {
             Ok(Found { place, entry }) => {
+                request.bequeath(&request.identity, &place);
                 self.value = entry.and_then(|entry| request.open(&place, reading, &entry, 0));
                 let counters = request.cache.counters();
                 if self.value.is_some() {
@@ -293,6 +296,7 @@ impl<V> Item<V> {
     fn bypass(&mut self) {
         self.outcome = Outcome::Bypass;
         if let Some(request) = &self.request {
+            request.bequeath_nothing();
             request.cache.counters().bypassed.add();
         }
     }
@@ -313,7 +317,12 @@ impl<V> Item<V> {
 }
 
 /// What one element asks of the cache; `None` if there is no key for it.
-fn request<T>(mut call: Call, cache: &Cache, reading: &Reading<T>) -> Option<Request> {
+fn request<T>(
+    mut call: Call,
+    cache: &Cache,
+    heir: Option<&Arc<Heir>>,
+    reading: &Reading<T>,
+) -> Option<Request> {
     let name = call.instance.name.clone();
     if call.has_unencodable {
         warn_once(&name, Problem::Unencodable, || {
@@ -332,5 +341,6 @@ fn request<T>(mut call: Call, cache: &Cache, reading: &Reading<T>) -> Option<Req
         name,
         cache: cache.clone(),
         view: None,
+        heir: heir.cloned(),
     })
 }

@@ -4,6 +4,7 @@ use super::item::Items;
 use crate::around::{Order, Reply, Wish};
 use crate::cache::Budget;
 use crate::call::keep::Keep;
+use crate::inherit::{self, Obstacle};
 use crate::value::Ops;
 
 impl<V> Items<V> {
@@ -22,7 +23,11 @@ impl<V> Items<V> {
                 None
             }
             Wish::Peek => {
-                self.all.iter().any(|item| item.value.is_none()).then_some(Reply::NotCached)
+                let is_missing = self.all.iter().any(|item| item.value.is_none());
+                is_missing.then(|| {
+                    inherit::refuse(Obstacle::Unknown);
+                    Reply::NotCached
+                })
             }
             // Without an output there is nothing to store.
             Wish::Prime => Some(Reply::Primed(false)),

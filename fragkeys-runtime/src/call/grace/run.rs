@@ -12,8 +12,9 @@ use crate::call::Keep;
 use crate::commit;
 use crate::envelope;
 use crate::flight::{self, Alarm, Role, Runner, in_time};
-use crate::global;
+use crate::global::{self, Given};
 use crate::grace::Enlisted;
+use crate::inherit::apart;
 use crate::outcome::Outcome;
 use crate::together::{First, first};
 use crate::value::Plan;
@@ -47,7 +48,8 @@ where
     K: FnOnce(&T) -> Keep + Send + 'static,
     B: Future<Output = R> + Send + 'static,
 {
-    let given = global::given().unwrap_or_default();
+    // Whom its calls would tell of their tags has its value by now.
+    let given = Given { heir: None, ..global::given() };
     let run = global::with_given(given, running.behind(enlisted));
     #[cfg(feature = "tracing")]
     let run = tracing::Instrument::in_current_span(run);
@@ -75,8 +77,8 @@ where
         self.miss.request.begins_to_run();
         let body = &mut self.body;
         let output = match &self.runner {
-            Some(runner) => flight::lead(vec![runner.flight().clone()], body).await,
-            None => body.await,
+            Some(runner) => flight::lead(vec![runner.flight().clone()], apart(body)).await,
+            None => apart(body).await,
         };
         self.miss.request.has_run();
         output

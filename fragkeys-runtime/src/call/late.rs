@@ -1,12 +1,14 @@
-//! A call whose value tells tags that nobody knows before.
+//! A call with *late* tags: those that nobody knows before its body has run. The value tells them
+//! (`tags_from`), or they are those of the cached calls in the body (`inherit_tags`).
 //!
-//! Its entry depends on all of its tags, as any entry does. Which ones those are stands in an entry of
+//! Its entry depends on all of its tags, as any entry does. Which ones are late stands in an entry of
 //! its own, the *list*, under the versions of the tags that are known before. A process that saw the
 //! list asks for the entry at once, and its versions, as ever.
 //!
-//! A value is stored under versions that were read before it was made (I1), so only if those of all
-//! its tags were: if it has a new one, its list is stored, and the next call reads them all. To go by
-//! the time of a version that was read later was refused: an `INCR` leaves none.
+//! A value is stored under versions that were read before it was made (I1). Of a tag that a call in
+//! the body has, that is the version as of which that call was answered. Of one that the value tells,
+//! it is known if the last value had it, too; if it is new, only the list is stored, and the next call reads them
+//! all. To go by the time of a version that was read later was refused: an `INCR` leaves none.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,7 +17,10 @@ use super::ordered::offered;
 use super::request::Request;
 use super::{Call, prepare};
 use crate::around::{Order, Reply, Wish};
+use crate::cache::Budget;
 use crate::commit;
+use crate::global;
+use crate::inherit::{self, Heir, Obstacle};
 use crate::outcome::{Outcome, Report};
 use crate::tag::Tag;
 use crate::value::Plan;
@@ -25,8 +30,8 @@ mod sight;
 
 use sight::{Sight, ToStore};
 
-/// As [`run`](super::run), for a value that tells tags.
-pub fn run_with_tags_from<R, T, F, G, B>(
+/// As [`run`](super::run), for a value with late tags.
+pub fn run_with_late_tags<R, T, F, G, B>(
     call: Call,
     plan: Plan<R, T>,
     cache_if: F,
@@ -40,15 +45,22 @@ where
 {
     let order = Order::take(&call.instance.name);
     let report = Report::claim();
+    let inherits = call.site.inherits_tags;
     let request = prepare(call, &plan, &report);
-    answer(request, plan, report, order, cache_if, tags_from, body)
+    answer(Asked { request, inherits, report, order }, plan, cache_if, tags_from, body)
+}
+
+struct Asked {
+    request: Option<Request>,
+    /// Does it take over the tags of the calls in its body?
+    inherits: bool,
+    report: Report,
+    order: Option<Arc<Order>>,
 }
 
 async fn answer<R, T, F, G, B>(
-    request: Option<Request>,
+    asked: Asked,
     plan: Plan<R, T>,
-    report: Report,
-    order: Option<Arc<Order>>,
     cache_if: F,
     tags_from: G,
     body: B,
@@ -58,6 +70,7 @@ where
     G: FnOnce(&T) -> Vec<Tag>,
     B: Future<Output = R>,
 {
+    let Asked { request, inherits, report, order } = asked;
     // Also if its scope has ended when the body has: it may have read what was rolled back.
     let began_inside = commit::is_inside();
     let body = pin!(body);
@@ -76,46 +89,63 @@ where
         looked = sight.map(|sight| (sight, budget));
     }
     report.tell(if looked.is_some() { Outcome::NotStored } else { Outcome::Bypass });
-    if let Some(wish) = wish.filter(|wish| !matches!(wish, Wish::Refresh | Wish::Bypass))
-        && let Some(order) = order
-    {
-        let reply = match (wish, looked) {
-            (Wish::Peek, Some((Sight { value: Some(value), .. }, _))) => {
-                report.tell(Outcome::Hit);
-                return (plan.join)(value);
-            }
-            (Wish::Evict, Some((sight, mut budget))) => {
-                Reply::Evicted(Box::pin(sight.evict(&mut budget)).await)
-            }
-            (Wish::Evict, None) => Reply::Evicted(false),
-            (Wish::KeyOf, Some((sight, _))) => Reply::Key(sight.key()),
-            (Wish::KeyOf, None) => Reply::Key(format!("{}:?", order.taken_by())),
-            _ => Reply::NotCached,
-        };
-        return order.reply(reply).await;
-    }
     if let Some((sight, _)) = &mut looked
-        && wish.is_none()
+        && matches!(wish, None | Some(Wish::Peek))
         && let Some(value) = sight.value.take()
     {
+        sight.bequeath();
         report.tell(Outcome::Hit);
         return (plan.join)(value);
     }
-    let output = body.await;
+    if let Some(wish) = wish.filter(|wish| !matches!(wish, Wish::Refresh | Wish::Bypass))
+        && let Some(order) = order
+    {
+        return order.reply(reply(wish, &order, looked).await).await;
+    }
+    let heir = looked.as_ref().filter(|_| inherits).map(|(sight, _)| sight.heir());
+    let output = match &heir {
+        Some(heir) => global::with_heir(Some(heir.clone()), body).await,
+        None => inherit::apart(body).await,
+    };
     // Only the value is kept over the await below: an `Err` need not be `Send`.
     let value = match (plan.split)(output) {
         Ok(value) => value,
-        Err(output) => return output,
+        Err(output) => {
+            inherit::refuse(Obstacle::Unknown);
+            return output;
+        }
     };
-    if let Some((sight, mut budget)) = looked
-        && !began_inside
-        && sight.may_store()
-        && cache_if(&value)
-        && let Some(result) = sight.result(&plan.ops, &value, tags_from(&value))
-    {
-        report.tell(Box::pin(result.store(&mut budget)).await);
+    let heritage = heir.map(|heir: Arc<Heir>| heir.heritage()).unwrap_or_default();
+    let result = looked.and_then(|(sight, budget)| {
+        let may_store = !began_inside && sight.may_store() && cache_if(&value);
+        let result =
+            may_store.then(|| sight.result(&plan.ops, &value, tags_from(&value), heritage));
+        Some((result.flatten()?, budget))
+    });
+    match result {
+        Some((result, mut budget)) => {
+            result.bequeath();
+            report.tell(Box::pin(result.store(&mut budget)).await);
+        }
+        None => inherit::refuse(Obstacle::Unknown),
     }
     (plan.join)(value)
+}
+
+/// What is answered to an order that runs nothing, and finds no value to give.
+async fn reply<T>(wish: Wish, order: &Order, looked: Option<(Sight<T>, Budget)>) -> Reply {
+    match (wish, looked) {
+        (Wish::Evict, Some((sight, mut budget))) => {
+            Reply::Evicted(Box::pin(sight.evict(&mut budget)).await)
+        }
+        (Wish::Evict, None) => Reply::Evicted(false),
+        (Wish::KeyOf, Some((sight, _))) => Reply::Key(sight.key()),
+        (Wish::KeyOf, None) => Reply::Key(format!("{}:?", order.taken_by())),
+        _ => {
+            inherit::refuse(Obstacle::Unknown);
+            Reply::NotCached
+        }
+    }
 }
 
 /// Stores a value as if the function had returned it now; says whether it is stored.

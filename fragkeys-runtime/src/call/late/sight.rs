@@ -1,6 +1,6 @@
 //! What a call knows before its body runs, and what it stores then.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::list;
@@ -9,6 +9,7 @@ use crate::call::problem::{Problem, warn_once};
 use crate::call::request::{Encoded, Looked, Request};
 use crate::commit;
 use crate::error::{Error, ErrorKind};
+use crate::inherit::{Heir, Heritage};
 use crate::key::{Identity, Place};
 use crate::outcome::Outcome;
 use crate::store::Found;
@@ -22,6 +23,8 @@ pub(super) struct Sight<T> {
     versions: Vec<Version>,
     /// About all the tags that the value had the last time, and where it stands.
     all: Option<(Request, Arc<Place>)>,
+    /// The call with the tags that the list in the store tells.
+    listed: Option<Arc<Identity>>,
     pub(super) value: Option<T>,
 }
 
@@ -35,16 +38,17 @@ impl<T> Sight<T> {
     ) -> Option<Self> {
         let counters = request.cache.counters();
         match find(&request, reading, budget).await {
-            Ok((versions, all, value)) => {
+            Ok(Seen { versions, all, listed, value }) => {
                 let counter = if value.is_some() { &counters.hits } else { &counters.misses };
                 counter.add();
-                Some(Sight { versions, all, value, request })
+                Some(Sight { versions, all, listed, value, request })
             }
             Err(error) => {
                 if error.kind() == ErrorKind::Tag {
                     warn_once(&request.name, Problem::NoVersion, || error.to_string());
                 }
                 counters.bypassed.add();
+                request.bequeath_nothing();
                 None
             }
         }
@@ -67,17 +71,43 @@ impl<T> Sight<T> {
         all.remove(&place, budget).await.unwrap_or(false)
     }
 
-    /// What is to be stored of a value with these tags, if anything.
-    pub(super) fn result(self, ops: &Ops<T>, value: &T, tags: Vec<Tag>) -> Option<ToStore<T>> {
-        let own = own(&self.request, tags)?;
-        let identity = Arc::new(list::with(&self.request.identity, &own));
-        let is_listed =
-            self.all.as_ref().is_some_and(|(all, _)| all.identity.bytes == identity.bytes);
-        let list = (!is_listed).then(|| own.clone());
-        let place = self
-            .versions_of(&own)
-            .map(|own| identity.at(&self.versions.iter().copied().chain(own).collect::<Vec<_>>()));
-        // With a tag whose version was not read before the body ran, nobody knows whether it was bumped since.
+    /// Who takes over the tags of the calls in the body.
+    pub(super) fn heir(&self) -> Arc<Heir> {
+        Heir::new(&self.request.cache, &self.request.identity)
+    }
+
+    /// Tells the heir around it what the value that was found depends on.
+    pub(super) fn bequeath(&self) {
+        match &self.all {
+            Some((all, place)) => self.request.bequeath(&all.identity, place),
+            None => self.request.bequeath_nothing(),
+        }
+    }
+
+    /// What is to be stored of a value that tells these tags, and is made of that, if anything.
+    pub(super) fn result(
+        self,
+        ops: &Ops<T>,
+        value: &T,
+        told: Vec<Tag>,
+        heritage: Heritage,
+    ) -> Option<ToStore<T>> {
+        let Heritage { versions: inherited, obstacle } = heritage;
+        let refuse = |text: String| warn_once(&self.request.name, Problem::Tags, || text);
+        if let Some(obstacle) = obstacle {
+            obstacle.lasting().into_iter().for_each(refuse);
+            return None;
+        }
+        let told = list::told(told, &self.request.identity).map_err(refuse).ok()?;
+        let late = list::late(&told, &inherited, &self.request.identity).map_err(refuse).ok()?;
+        let identity = Arc::new(list::with(&self.request.identity, &late));
+        let is_listed = self.listed.as_ref().is_some_and(|listed| listed.bytes == identity.bytes);
+        let list = (!is_listed).then(|| late.clone());
+        let place = self.versions_of(&late, &told, &inherited).map(|late| {
+            identity.at(&self.versions.iter().copied().chain(late).collect::<Vec<_>>())
+        });
+        // With a tag whose version was not read before its part of the value was made, nobody knows
+        // whether it was bumped since.
         let entry = match place {
             Some(place) => Some((place, self.request.encode(ops, value).ok()?)),
             None => None,
@@ -93,25 +123,43 @@ impl<T> Sight<T> {
         })
     }
 
-    /// As they were read before the body ran.
-    fn versions_of(&self, own: &[Tag]) -> Option<Vec<Version>> {
-        let (all, place) = match &self.all {
-            Some(all) => all,
-            None => return own.is_empty().then(Vec::new),
+    /// Of a tag that the value tells, as it was read before the body ran. Of others, as of which the
+    /// calls in it were answered. If those differ, or a tag that was known before has moved, there is
+    /// none that the whole value goes by.
+    fn versions_of(
+        &self,
+        late: &[Tag],
+        told: &HashSet<Tag>,
+        inherited: &HashMap<Tag, Version>,
+    ) -> Option<Vec<Version>> {
+        let agrees = |tag: &Tag, version: &Version| {
+            inherited.get(tag).is_none_or(|inherited| inherited == version)
         };
-        let tags = &all.identity.tags;
-        let known: HashMap<&Tag, Version> = tags.iter().zip(place.versions(tags.len())).collect();
-        own.iter().map(|tag| known.get(tag).copied()).collect()
+        let before = &self.request.identity.tags;
+        if !before.iter().zip(&self.versions).all(|(tag, version)| agrees(tag, version)) {
+            return None;
+        }
+        let known: HashMap<&Tag, Version> = match &self.all {
+            Some((Request { identity, .. }, place)) => {
+                identity.tags.iter().zip(place.versions(identity.tags.len())).collect()
+            }
+            None => HashMap::new(),
+        };
+        let version = |tag: &Tag| match told.contains(tag) {
+            true => known.get(tag).copied().filter(|version| agrees(tag, version)),
+            false => inherited.get(tag).copied(),
+        };
+        late.iter().map(version).collect()
     }
 }
 
-/// The tags of its own that a value has; said once if it cannot be stored with them.
-fn own(request: &Request, tags: Vec<Tag>) -> Option<Vec<Tag>> {
-    let own = list::own(tags, &request.identity);
-    own.map_err(|text| warn_once(&request.name, Problem::Tags, || text)).ok()
+/// What there is before the body runs: see [`Sight`].
+struct Seen<T> {
+    versions: Vec<Version>,
+    all: Option<(Request, Arc<Place>)>,
+    listed: Option<Arc<Identity>>,
+    value: Option<T>,
 }
-
-type Seen<T> = (Vec<Version>, Option<(Request, Arc<Place>)>, Option<T>);
 
 async fn find<T>(
     request: &Request,
@@ -127,7 +175,8 @@ async fn find<T>(
         versions = Some(looked.1.versions(looked.0.identity.tags.len())[..number].to_vec());
         all = Some(looked);
         if value.is_some() {
-            return Ok((versions.unwrap_or_default(), all, value));
+            let versions = versions.unwrap_or_default();
+            return Ok(Seen { versions, all, listed: None, value });
         }
     }
     if commit::holds_any(&request.cache, &request.identity.tags) {
@@ -135,19 +184,19 @@ async fn find<T>(
     }
     let Found { place, entry } = request.look_up(budget).await?;
     let listed = entry.and_then(|entry| list::open(&place, &entry));
-    let listed = listed.map(|own| list::with(&request.identity, &own));
+    let listed = listed.map(|late| Arc::new(list::with(&request.identity, &late)));
     let mut value = None;
-    if let Some(identity) = listed
+    if let Some(identity) = &listed
         && all.as_ref().is_none_or(|(all, _)| all.identity.bytes != identity.bytes)
     {
-        let identity = Arc::new(identity);
-        list::remember(request, &identity);
-        let (looked, found) = look_for_all(request, identity, reading, budget).await?;
+        list::remember(request, identity);
+        let (looked, found) = look_for_all(request, identity.clone(), reading, budget).await?;
         versions = Some(looked.1.versions(looked.0.identity.tags.len())[..number].to_vec());
         all = Some(looked);
         value = found;
     }
-    Ok((versions.unwrap_or_else(|| place.versions(number)), all, value))
+    let versions = versions.unwrap_or_else(|| place.versions(number));
+    Ok(Seen { versions, all, listed, value })
 }
 
 async fn look_for_all<T>(
@@ -166,7 +215,7 @@ pub(super) struct ToStore<T> {
     versions: Vec<Version>,
     /// With all tags of the value.
     identity: Arc<Identity>,
-    /// The tags of its own, if the list must be written.
+    /// Its late tags, if the list must be written.
     list: Option<Vec<Tag>>,
     entry: Option<(Place, Encoded<T>)>,
     nearby: Option<Nearby<T>>,
@@ -181,15 +230,25 @@ impl<T> ToStore<T> {
         tags: Vec<Tag>,
         budget: &mut Budget,
     ) -> Option<Self> {
-        let own = own(&request, tags)?;
+        let refuse = |text: String| warn_once(&request.name, Problem::Tags, || text);
+        let told = list::told(tags, &request.identity).map_err(refuse).ok()?;
+        let late = list::late(&told, &HashMap::new(), &request.identity).map_err(refuse).ok()?;
         let encoded = request.encode(ops, value).ok()?;
-        let identity = Arc::new(list::with(&request.identity, &own));
+        let identity = Arc::new(list::with(&request.identity, &late));
         let place = request.of(identity.clone()).place(budget).await.ok()?;
         let mut versions = place.versions(identity.tags.len());
         versions.truncate(request.identity.tags.len());
-        let (list, entry, nearby) =
-            (Some(own), Some((Place::clone(&place), encoded)), ops.reading.nearby);
+        let (list, entry) = (Some(late), Some((Place::clone(&place), encoded)));
+        let nearby = ops.reading.nearby;
         Some(ToStore { request, versions, identity, list, entry, nearby })
+    }
+
+    /// Tells the heir around it what the value depends on, as of which versions.
+    pub(super) fn bequeath(&self) {
+        match &self.entry {
+            Some((place, _)) => self.request.bequeath(&self.identity, place),
+            None => self.request.bequeath_nothing(),
+        }
     }
 
     pub(super) async fn store(self, budget: &mut Budget) -> Outcome {
@@ -205,10 +264,10 @@ impl<T> ToStore<T> {
                 };
             }
         }
-        if let Some(own) = list {
+        if let Some(late) = list {
             list::remember(&request, &identity);
             let place = request.identity.at(&versions);
-            if let Some(entry) = list::seal(&request, &place, &own) {
+            if let Some(entry) = list::seal(&request, &place, &late) {
                 let (cache, timeout) = (&request.cache, request.timeout);
                 // Without it others do not know the tags; that costs them a run.
                 let _ = cache.put(&request.identity, &place, entry, timeout, budget).await;

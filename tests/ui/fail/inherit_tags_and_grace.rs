@@ -1,0 +1,8 @@
+use fragkeys::tagged_cache;
+
+#[tagged_cache(inherit_tags, stale_while_revalidate = 60)]
+async fn page(text: String) -> u64 {
+    text.len() as u64
+}
+
+fn main() {}
