@@ -63,7 +63,7 @@ pub(crate) async fn redis_cache(server: &RedisServer) -> Cache {
 /// tests are not about time.
 pub(crate) fn patient(url: impl Into<String>) -> Config {
     let config = Config::redis(url).operation_timeout(Duration::from_secs(10));
-    config.flight_wait(PATIENCE).lease_wait(PATIENCE)
+    config.flight_wait(PATIENCE)
 }
 
 /// How long a call waits for the run of another.

@@ -7,7 +7,7 @@ use fragkeys_tests::RedisServer;
 use tokio::task::JoinSet;
 
 use super::{Source, Value, call, read, wait_for_misses};
-use crate::support::{memory_cache, over_both_stores, redis_cache};
+use crate::support::{memory_cache, over_both_stores, patient, redis_cache};
 
 const CROWD: usize = 10_000;
 
@@ -160,7 +160,9 @@ async fn callers_on_several_threads_share_one_run() {
 #[tokio::test]
 async fn caches_share_with_no_other_cache() {
     let server = RedisServer::start();
-    let (one, other) = (redis_cache(&server).await, redis_cache(&server).await);
+    // Nor does one wait for the other's lease.
+    let cache = || patient(server.url()).lease_wait(std::time::Duration::ZERO).build();
+    let (one, other) = (cache().await.unwrap(), cache().await.unwrap());
     let gated = Source::new();
     let first = call(&one, &gated, 1);
     gated.wait_for_runs(1).await;
