@@ -17,7 +17,6 @@ pub(crate) use ledger::Ledger;
 #[cfg(feature = "redis")]
 pub(crate) use ledger::Loss;
 pub(crate) use tier::{AnyKept, Kept, NearTier};
-#[cfg(feature = "redis")]
 pub(crate) use trust::Trust;
 
 /// The near tier of a cache: hits in this process, without the network.
@@ -124,9 +123,12 @@ pub struct NearStats {
     pub evictions: u64,
     /// Messages of changes that Redis sent.
     pub pushes: u64,
-    /// Since when it is believed without a break; of several connections, the one that is for the
-    /// shortest time. `None` while none is: before the first use, when it was not used for a
-    /// while, and when Redis is away. For an embedded store it is always `None`, and needs no trust.
+    /// Connections that are believed, of those that there are: one for each Tokio runtime; in a
+    /// cluster, one for each runtime and master.
+    pub trusted: usize,
+    /// Since when they are without a break; of several, the one that is for the shortest time. `None`
+    /// while none is: before the first use, when the tier was not used for a while, and when Redis is
+    /// away. For an embedded store it is always `None`, and needs no trust.
     pub trusted_since: Option<Instant>,
     /// How often trust was lost because a connection did not answer in time.
     pub lost_to_silence: u64,
@@ -134,22 +136,29 @@ pub struct NearStats {
     pub lost_to_disconnect: u64,
     /// How often because a server did not track any more what a connection had read.
     pub lost_to_tracking: u64,
+    /// How often because a master of a cluster was replaced, has given a slot to another, or does
+    /// not know any more what the others do.
+    pub lost_to_cluster: u64,
 }
 
 impl NearStats {
     pub(crate) fn of(tier: &NearTier, hits: u64, ledger: Option<&Ledger>) -> Self {
-        let [lost_to_silence, lost_to_disconnect, lost_to_tracking] =
+        let [lost_to_silence, lost_to_disconnect, lost_to_tracking, lost_to_cluster] =
             ledger.map(Ledger::losses).unwrap_or_default();
+        let (trusted, trusted_since) =
+            ledger.map(|ledger| ledger.trusted(Instant::now())).unwrap_or_default();
         NearStats {
             hits,
             entries: tier.len() as u64,
             bytes: tier.bytes(),
             evictions: tier.evictions(),
             pushes: ledger.map(Ledger::pushes).unwrap_or_default(),
-            trusted_since: ledger.and_then(|ledger| ledger.trusted_since(Instant::now())),
+            trusted,
+            trusted_since,
             lost_to_silence,
             lost_to_disconnect,
             lost_to_tracking,
+            lost_to_cluster,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What an answer stands on.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::trust::Trust;
@@ -13,9 +14,14 @@ use crate::version::Version;
 #[derive(Debug)]
 pub(crate) struct Grounds {
     versions: Box<[(Arc<Cell>, Version)]>,
-    /// Of each connection once; none where the versions are this process's own.
+    /// Of each connection once: one of them tells each of the cells.
     trusts: Box<[Arc<Trust>]>,
+    /// What all their moves added up to when the versions were last seen in the cells.
+    seen_at: AtomicU64,
 }
+
+/// No number of moves.
+const NEVER: u64 = u64::MAX;
 
 /// Whether an answer may be given without asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +35,25 @@ pub(crate) enum Standing {
 
 impl Grounds {
     pub(crate) fn new(versions: Vec<(Arc<Cell>, Version)>, trusts: Vec<Arc<Trust>>) -> Self {
-        Grounds { versions: versions.into(), trusts: trusts.into() }
+        let seen_at = AtomicU64::new(NEVER);
+        Grounds { versions: versions.into(), trusts: trusts.into(), seen_at }
     }
 
-    /// Do the cells still hold these versions?
+    /// Do the cells still hold these versions? Where no cell at all has moved, that is one number to
+    /// look at for each connection, however many tags there are. Numbers that only grow add up to
+    /// what they did before only if each is what it was.
     #[inline]
     pub(crate) fn are_current(&self) -> bool {
-        self.versions.iter().all(|(cell, version)| cell.holds(*version))
+        let moves = self.trusts.iter().fold(0_u64, |sum, trust| sum.wrapping_add(trust.moves()));
+        self.seen_at.load(Ordering::Relaxed) == moves || self.are_still_current(moves)
+    }
+
+    fn are_still_current(&self, moves: u64) -> bool {
+        let are_current = self.versions.iter().all(|(cell, version)| cell.holds(*version));
+        if are_current {
+            self.seen_at.store(moves, Ordering::Relaxed);
+        }
+        are_current
     }
 
     /// May what stands on this be believed at this time?

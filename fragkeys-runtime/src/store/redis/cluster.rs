@@ -4,8 +4,9 @@
 //! stopped, and takes no pipeline over several slots. Here each master has links as a single
 //! server has them, so one that is down costs nothing but what stands there.
 //!
-//! Versions are not kept in cells here: the pushes of one master are not in order with the
-//! replies of another. Only masters are asked.
+//! A look asks for all versions, as the pushes of one master are not in order with the replies of
+//! another. The near tier, which may be late, keeps them in cells as elsewhere: those of a master are
+//! believed while it tells of changes at its slots. Only masters are asked.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +33,7 @@ mod slot;
 use map::{Master, SlotMap};
 use redirect::{Place, Redirect};
 use refresh::Refresh;
+pub(super) use map::slots_of;
 pub(super) use slot::{beside, by_slot, slot_of};
 
 /// How often one command is sent on to another node: a slot that is on its way needs two.
@@ -208,7 +210,7 @@ impl Cluster {
     /// A node says that another one has this slot.
     fn moved(self: &Arc<Self>, slot: u16, place: &Place) {
         let node = place.node();
-        self.map.rcu(|map| {
+        let before = self.map.rcu(|map| {
             let map = map.as_ref()?;
             let is_known = map.owner(slot).is_some_and(|owner| owner.address == node.address());
             Some(match is_known {
@@ -216,7 +218,15 @@ impl Cluster {
                 false => Arc::new(map.moved(slot, node.clone(), &self.means)),
             })
         });
+        self.forget_moved(before.as_deref());
         self.look_around();
+    }
+
+    /// To be called when the map has taken the place of another one.
+    fn forget_moved(&self, before: Option<&SlotMap>) {
+        if let (Some(before), Some(after)) = (before, self.map.load().as_deref()) {
+            before.forget_moved(after);
+        }
     }
 
     /// How the masters together are that this process has connected to, if it has to any.

@@ -16,7 +16,6 @@ use crate::config::{Layout, Servers, Settings};
 use crate::error::Error;
 use crate::health::Reach;
 use crate::key::Identity;
-use crate::log::notice;
 use crate::near::Ledger;
 use crate::store::Deadline;
 
@@ -38,15 +37,18 @@ impl Route {
         servers: &Servers,
         settings: &Settings,
         recent: Arc<Recent>,
-        ledger: Option<&Arc<Ledger>>,
+        ledger: Option<Arc<Ledger>>,
     ) -> Result<Self, Error> {
         let timeout = settings.operation_timeout;
-        let means = Means { operation_timeout: timeout, recent, last_error: Arc::default() };
+        let means = Means {
+            operation_timeout: timeout,
+            recent,
+            ledger,
+            is_cluster: matches!(servers.layout, Layout::Cluster(_)),
+            last_error: Arc::default(),
+        };
         let server = match &servers.layout {
             Layout::Cluster(urls) => {
-                if ledger.is_some() {
-                    notice!("the near tier stays empty: what a cluster tells is not followed yet");
-                }
                 return Ok(Route::Cluster(Cluster::open(servers, urls, means)?));
             }
             Layout::Single(url) => {
@@ -57,7 +59,7 @@ impl Route {
                 Server::by_sentinels(Sentinels::open(servers, urls, master)?, timeout)
             }
         };
-        Ok(Route::Single(Links::to(server, &means, ledger.cloned())))
+        Ok(Route::Single(Links::to(server, &means)))
     }
 
     /// How its servers can be reached; untried `since` there is a cache.
