@@ -7,6 +7,7 @@ use redis::{Cmd, Pipeline, Value};
 
 use super::cluster::{Cluster, by_slot, slot_of};
 use super::link::{Link, Links, Means};
+use super::look::Asked;
 use super::node::Node;
 use super::recent::Recent;
 use super::reply::nonsense;
@@ -16,7 +17,7 @@ use crate::config::{Layout, Servers, Settings};
 use crate::error::Error;
 use crate::health::Reach;
 use crate::key::Identity;
-use crate::near::Ledger;
+use crate::near::{Ledger, Trust};
 use crate::store::Deadline;
 
 pub(super) enum Route {
@@ -30,6 +31,22 @@ pub(super) struct Command {
     /// In a cluster.
     pub(super) slot: u16,
     pub(super) command: Cmd,
+    /// Keys that it reads, of which the cluster is to tell changes from then on.
+    pub(super) tracked: Vec<String>,
+}
+
+/// What came of a command.
+#[derive(Clone)]
+pub(super) struct Answer {
+    pub(super) reply: Value,
+    /// The cells of its tracked keys, if changes of these are told from now on, and whose they are.
+    pub(super) asked: Option<(Arc<[Asked]>, Arc<Trust>)>,
+}
+
+impl Answer {
+    pub(super) fn of(reply: Value) -> Self {
+        Answer { reply, asked: None }
+    }
 }
 
 impl Route {
@@ -141,7 +158,7 @@ impl Route {
             Route::Single(_) => 0,
             Route::Cluster(_) => slot_of(key.as_bytes()),
         };
-        Command { slot, command }
+        Command { slot, command, tracked: Vec::new() }
     }
 
     /// Items that one command can be about: those whose keys stand in one slot.
@@ -159,6 +176,22 @@ impl Route {
         }
     }
 
+    /// As [`send`](Self::send), and what can be learned from the replies; nothing from a single server,
+    /// whose looks see to that themselves.
+    pub(super) async fn send_and_learn(
+        &self,
+        commands: Vec<Command>,
+        deadline: Deadline,
+    ) -> Vec<Result<Answer, Error>> {
+        match self {
+            Route::Cluster(cluster) => cluster.send(&commands, deadline).await,
+            Route::Single(_) => {
+                let replies = self.send(commands, deadline).await.into_iter();
+                replies.map(|reply| reply.map(Answer::of)).collect()
+            }
+        }
+    }
+
     /// Sends commands in one round trip: a reply or an error for each. Errors of the servers are
     /// replies.
     pub(super) async fn send(
@@ -171,7 +204,10 @@ impl Route {
             return Vec::new();
         }
         let sent = match self {
-            Route::Cluster(cluster) => return cluster.send(&commands, deadline).await,
+            Route::Cluster(cluster) => {
+                let answers = cluster.send(&commands, deadline).await.into_iter();
+                return answers.map(|answer| answer.map(|answer| answer.reply)).collect();
+            }
             Route::Single(links) => {
                 let mut pipeline = Pipeline::with_capacity(number);
                 for command in commands {
