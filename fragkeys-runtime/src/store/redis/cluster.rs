@@ -32,10 +32,10 @@ mod redirect;
 mod refresh;
 mod slot;
 
+pub(super) use map::slots_of;
 use map::{Master, SlotMap};
 use redirect::{Place, Redirect};
 use refresh::Refresh;
-pub(super) use map::slots_of;
 pub(super) use slot::{beside, by_slot, slot_of};
 
 /// How often one command is sent on to another node: a slot that is on its way needs two.
@@ -281,7 +281,8 @@ async fn deliver_through(
     for errand in errands {
         let Command { command, tracked, .. } = &commands[errand.index];
         // It must stand right before the command, and so must ASKING: one has to do without.
-        let cells = live.cells.as_ref().filter(|_| !tracked.is_empty() && errand.asked_of.is_none());
+        let cells =
+            live.cells.as_ref().filter(|_| !tracked.is_empty() && errand.asked_of.is_none());
         asked.push(cells.map(|cells| {
             let asked: Arc<[Asked]> = tracked.iter().map(|key| Asked::of(cells, key)).collect();
             pipeline.cmd("CLIENT").arg("CACHING").arg("YES");

@@ -101,7 +101,8 @@ impl SlotMap {
     pub(super) fn forget_moved(&self, after: &SlotMap) {
         for master in &self.masters {
             let has_left = |slot: u16| {
-                let has = |map: &SlotMap| map.owner(slot).is_some_and(|owner| Arc::ptr_eq(owner, master));
+                let has =
+                    |map: &SlotMap| map.owner(slot).is_some_and(|owner| Arc::ptr_eq(owner, master));
                 has(self) && !has(after)
             };
             master.links.forget_where(|key| has_left(slot_of(key.as_bytes())));
@@ -164,12 +165,16 @@ pub(super) fn read_slots(reply: &Value, asked: &str) -> Option<Vec<Range>> {
 }
 
 /// The slots of the master of this id, in what `CLUSTER SLOTS` gave; `None` if it is something else.
-pub(in crate::store::redis) fn slots_of(id: &[u8], reply: &Value) -> Option<Vec<RangeInclusive<u16>>> {
+pub(in crate::store::redis) fn slots_of(
+    id: &[u8],
+    reply: &Value,
+) -> Option<Vec<RangeInclusive<u16>>> {
     let Value::Array(ranges) = reply else { return None };
     let mut own = Vec::new();
     for range in ranges {
         let Value::Array(range) = range else { return None };
-        let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = range.as_slice() else {
+        let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = range.as_slice()
+        else {
             return None;
         };
         let [_, _, of, ..] = master.as_slice() else { return None };

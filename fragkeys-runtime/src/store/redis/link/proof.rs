@@ -12,7 +12,8 @@ use crate::near::Loss;
 use crate::store::redis::cluster::slots_of;
 use crate::store::redis::reply::is_busy;
 
-const QUESTION: [&str; 4] = ["CLIENT TRACKINGINFO", "CLUSTER INFO", "CLUSTER MYID", "CLUSTER SLOTS"];
+const QUESTION: [&str; 4] =
+    ["CLIENT TRACKINGINFO", "CLUSTER INFO", "CLUSTER MYID", "CLUSTER SLOTS"];
 
 /// The slots of a master, as it sees itself.
 pub(super) type Slots = Vec<RangeInclusive<u16>>;
@@ -123,7 +124,8 @@ mod tests {
     #[test]
     fn a_master_proves_what_it_tells_of_its_own_slots() {
         let node = |id: &str| Value::Array(vec![simple("host"), Value::Int(1), simple(id)]);
-        let range = |first, last, id| Value::Array(vec![Value::Int(first), Value::Int(last), node(id)]);
+        let range =
+            |first, last, id| Value::Array(vec![Value::Int(first), Value::Int(last), node(id)]);
         let slots = Value::Array(vec![range(0, 5, "a"), range(6, 7, "b"), range(9, 9, "a")]);
         let proof = |state: &str, id: &str, slots: &Value| {
             let info = Value::BulkString(format!("x:1\r\ncluster_state:{state}\r\n").into_bytes());
