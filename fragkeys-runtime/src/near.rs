@@ -34,6 +34,12 @@ pub(crate) use trust::Trust;
 /// Redis has told of it, mostly within a millisecond; and in any case a hit is never older than
 /// [`max_staleness`](Self::max_staleness), also if the network swallows packets or Redis hangs.
 ///
+/// In a cluster, each master is believed for what it has, and a hit whose tags stand with several
+/// needs all of these to be. A master that was replaced and does not know that yet tells of nothing
+/// that its heir is told: the time until it knows, or is silent, comes on top of `max_staleness`. That is
+/// moments where it hears the other nodes; one that is cut off from them, and not from this process,
+/// stops being believed after `cluster-node-timeout`, as it stops answering then.
+///
 /// ```
 /// # use std::time::Duration;
 /// # use fragkeys_runtime::{Config, Near};
@@ -76,7 +82,8 @@ impl Near {
     /// Four times in it, as long as the tier is used, each connection is asked whether it still
     /// tells of changes. If it does not answer, hits go to Redis from this time on after the last
     /// question that was answered. Below some 20 ms a busy machine does that to a healthy
-    /// connection. A machine that sleeps does not count its sleep.
+    /// connection. A machine that sleeps does not count its sleep. In a cluster each master is asked
+    /// for its slots as well, for which a user needs `CLUSTER INFO`, `MYID` and `SLOTS`.
     pub fn max_staleness(mut self, time: Duration) -> Self {
         self.max_staleness = time;
         self

@@ -14,8 +14,9 @@ use crate::version::Version;
 #[derive(Debug)]
 pub(crate) struct Grounds {
     versions: Box<[(Arc<Cell>, Version)]>,
-    /// Of each connection once: one of them tells each of the cells.
-    trusts: Box<[Arc<Trust>]>,
+    /// In a connection that tells cells, and in the others that do: each once.
+    trust: Arc<Trust>,
+    others: Box<[Arc<Trust>]>,
     /// What all their moves added up to when the versions were last seen in the cells.
     seen_at: AtomicU64,
 }
@@ -34,9 +35,23 @@ pub(crate) enum Standing {
 }
 
 impl Grounds {
-    pub(crate) fn new(versions: Vec<(Arc<Cell>, Version)>, trusts: Vec<Arc<Trust>>) -> Self {
+    pub(crate) fn new(versions: Vec<(Arc<Cell>, Version)>, trust: Arc<Trust>) -> Self {
+        Grounds::on_several(versions, trust, Vec::new())
+    }
+
+    /// The same where several connections tell the cells.
+    pub(crate) fn on_several(
+        versions: Vec<(Arc<Cell>, Version)>,
+        trust: Arc<Trust>,
+        others: Vec<Arc<Trust>>,
+    ) -> Self {
         let seen_at = AtomicU64::new(NEVER);
-        Grounds { versions: versions.into(), trusts: trusts.into(), seen_at }
+        Grounds { versions: versions.into(), trust, others: others.into(), seen_at }
+    }
+
+    #[inline]
+    fn all_trust(&self, holds: impl Fn(&Trust) -> bool) -> bool {
+        holds(&self.trust) && self.others.iter().all(|trust| holds(trust))
     }
 
     /// Do the cells still hold these versions? Where no cell at all has moved, that is one number to
@@ -44,7 +59,8 @@ impl Grounds {
     /// what they did before only if each is what it was.
     #[inline]
     pub(crate) fn are_current(&self) -> bool {
-        let moves = self.trusts.iter().fold(0_u64, |sum, trust| sum.wrapping_add(trust.moves()));
+        let others = self.others.iter();
+        let moves = others.fold(self.trust.moves(), |sum, trust| sum.wrapping_add(trust.moves()));
         self.seen_at.load(Ordering::Relaxed) == moves || self.are_still_current(moves)
     }
 
@@ -60,8 +76,8 @@ impl Grounds {
     #[inline]
     pub(crate) fn standing(&self, now: Instant) -> Standing {
         // First: a cell that is looked at afterwards holds all that came before the proof.
-        let is_trusted = self.trusts.iter().all(|trust| trust.holds_at(now));
-        if !self.are_current() || (!is_trusted && self.trusts.iter().any(|trust| trust.is_over())) {
+        let is_trusted = self.all_trust(|trust| trust.holds_at(now));
+        if !self.are_current() || (!is_trusted && !self.all_trust(|trust| !trust.is_over())) {
             Standing::Gone
         } else if is_trusted {
             Standing::Firm
@@ -73,7 +89,8 @@ impl Grounds {
     /// Asks the connections for proofs.
     #[inline]
     pub(crate) fn want_trust(&self) {
-        self.trusts.iter().for_each(|trust| trust.want());
+        self.trust.want();
+        self.others.iter().for_each(|trust| trust.want());
     }
 
     pub(crate) fn versions(&self) -> impl Iterator<Item = Version> {

@@ -270,7 +270,7 @@ impl Store for MemoryStore {
         let versions: Vec<Version> = known.iter().map(|(_, version)| *version).collect();
         let mut place = identity.at(&versions);
         if self.has_near {
-            place.grounds = Some(Arc::new(Grounds::new(known, vec![self.trust.clone()])));
+            place.grounds = Some(Arc::new(Grounds::new(known, self.trust.clone())));
         }
         Ok(self.found(place))
     }
@@ -286,7 +286,7 @@ impl Store for MemoryStore {
             let cell = |(tag, version): (&Tag, &Version)| Some((self.versions.get(tag)?, *version));
             let cells = identity.tags.iter().zip(versions).map(cell).collect::<Option<Vec<_>>>();
             place.grounds =
-                cells.map(|cells| Arc::new(Grounds::new(cells, vec![self.trust.clone()])));
+                cells.map(|cells| Arc::new(Grounds::new(cells, self.trust.clone())));
         }
         Ok(self.found(place))
     }

@@ -192,7 +192,7 @@ impl Ready {
         let mut get = redis::cmd("GET");
         get.arg(&place.key);
         let known = known.into_iter().map(|(version, cell)| (cell, version)).collect();
-        let versions = Arc::new(Grounds::new(known, vec![cells.trust.clone()]));
+        let versions = Arc::new(Grounds::new(known, cells.trust.clone()));
         place.grounds = has_near.then(|| versions.clone());
         Some(Ready {
             place: Arc::new(place),
@@ -245,7 +245,7 @@ fn grounds(asked: Vec<Asked>, known: &[Option<Version>], cells: &Cells) -> Optio
     let versions = asked.into_iter().zip(known);
     let versions = versions.map(|(asked, version)| Some((asked.cell, (*version)?)));
     let versions = versions.collect::<Option<Vec<_>>>()?;
-    Some(Arc::new(Grounds::new(versions, vec![cells.trust.clone()])))
+    Some(Arc::new(Grounds::new(versions, cells.trust.clone())))
 }
 
 /// Learns what several masters told, each of a group of the tags. What an answer stands on then;
@@ -268,5 +268,6 @@ fn grounds_everywhere(
             trusts.push(trust);
         }
     }
-    Some(Arc::new(Grounds::new(versions.into_iter().collect::<Option<_>>()?, trusts)))
+    let (versions, first) = (versions.into_iter().collect::<Option<_>>()?, trusts.pop()?);
+    Some(Arc::new(Grounds::on_several(versions, first, trusts)))
 }
