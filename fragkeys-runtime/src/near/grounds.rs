@@ -101,3 +101,45 @@ impl Grounds {
         self.versions.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(number: u64) -> Version {
+        Version::of_cell(Version::MIN + number).unwrap()
+    }
+
+    /// The number that stands for all cells is asked again and again in between.
+    #[test]
+    fn a_cell_that_moved_is_noticed_whichever_connection_tells_it() {
+        for moved in 0..3 {
+            let cells: Vec<Arc<Cell>> =
+                (0..3).map(|number| Arc::new(Cell::known(version(number)))).collect();
+            let trusts: Vec<Arc<Trust>> = (0..3).map(|_| Arc::new(Trust::for_ever())).collect();
+            let versions = cells.iter().cloned().zip((0..3).map(version)).collect();
+            let grounds = Grounds::on_several(versions, trusts[0].clone(), trusts[1..].to_vec());
+            let now = Instant::now();
+            assert_eq!(grounds.standing(now), Standing::Firm);
+            for trust in &trusts {
+                trust.note_move();
+                assert_eq!(grounds.standing(now), Standing::Firm, "another cell");
+                assert_eq!(grounds.standing(now), Standing::Firm);
+            }
+            cells[moved].become_version(version(9));
+            trusts[moved].note_move();
+            assert_eq!(grounds.standing(now), Standing::Gone);
+        }
+    }
+
+    #[test]
+    fn each_connection_must_be_trusted() {
+        for distrusted in 0..3 {
+            let trust = |number| {
+                Arc::new(if number == distrusted { Trust::new() } else { Trust::for_ever() })
+            };
+            let grounds = Grounds::on_several(Vec::new(), trust(0), vec![trust(1), trust(2)]);
+            assert_eq!(grounds.standing(Instant::now()), Standing::Untrusted);
+        }
+    }
+}

@@ -285,8 +285,7 @@ impl Store for MemoryStore {
         if self.has_near {
             let cell = |(tag, version): (&Tag, &Version)| Some((self.versions.get(tag)?, *version));
             let cells = identity.tags.iter().zip(versions).map(cell).collect::<Option<Vec<_>>>();
-            place.grounds =
-                cells.map(|cells| Arc::new(Grounds::new(cells, self.trust.clone())));
+            place.grounds = cells.map(|cells| Arc::new(Grounds::new(cells, self.trust.clone())));
         }
         Ok(self.found(place))
     }
