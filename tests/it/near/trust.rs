@@ -173,7 +173,11 @@ async fn tracking_that_is_off_is_found_and_the_connection_replaced() {
     let source = Source::default();
     call(&cache, &source).await;
     assert!(is_done.load(Ordering::SeqCst), "or it would show nothing");
-    eventually("it is found", async || stats(&cache).lost_to_tracking == 1).await;
+    eventually("it is found", async || {
+        call(&cache, &source).await;
+        stats(&cache).lost_to_tracking == 1
+    })
+    .await;
     settle(&cache, &source).await;
     let old = call(&cache, &source).await.0;
     server.cli(&["INCR", "fragkeys:t:Row:1"]);

@@ -40,7 +40,8 @@ pub(super) fn start(live: &Arc<Live>, ledger: &Arc<Ledger>, is_of_cluster: bool)
 async fn keep(live: Weak<Live>, trust: Arc<Trust>, max_staleness: Duration, is_of_cluster: bool) {
     let pause = (max_staleness / BEATS).max(Duration::from_millis(1));
     let question = question(is_of_cluster);
-    let (mut idle_beats, mut slots) = (0, Slots::new());
+    // Some connections are never believed: those of the thread that keeps leases.
+    let (mut idle_beats, mut slots) = (IDLE_BEATS, Slots::new());
     loop {
         if idle_beats >= IDLE_BEATS && first_of(trust.wanted(), trust.over()).await.is_none() {
             return;
