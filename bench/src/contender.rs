@@ -14,6 +14,7 @@ use crate::value::{self, Page, Size};
 mod cached_memory;
 mod cached_redis;
 mod fragkeys_memory;
+mod fragkeys_near;
 mod fragkeys_redis;
 mod hitbox_moka;
 mod hitbox_redis;
@@ -65,13 +66,16 @@ pub async fn open_all(url: &str, wanted: &[String]) -> Vec<Entrant> {
         packed::open(url).await,
     ];
     entrants.extend(fragkeys_redis::open(url).await);
+    entrants.extend(fragkeys_near::open(url).await);
     entrants.extend([
         naive::open(url).await,
         cached_redis::open(url).await,
         hitbox_redis::open(url).await,
         fragkeys_memory::open().await,
         quick_cache::open(),
+        quick_cache::open_shared(),
         moka::open().await,
+        moka::open_shared().await,
         cached_memory::open(),
         hitbox_moka::open(),
     ]);

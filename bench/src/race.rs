@@ -136,8 +136,8 @@ pub async fn together(entrants: &[Entrant], size: Size, callers: u64, plan: &Pla
 /// no latencies of single hits, so `p50` is the mean of a batch in the middle, `p99` of a slow one.
 pub async fn in_process(entrants: &[Entrant], size: Size, plan: &Plan) -> Rounds {
     let batch_of: u32 = match size {
-        Size::Small => 200,
-        Size::Large => 10,
+        Size::Small => 20,
+        Size::Large => 2,
     };
     let mut rounds = vec![Vec::new(); entrants.len()];
     let mut order: Vec<usize> = (0..entrants.len()).collect();

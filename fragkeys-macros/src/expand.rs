@@ -144,9 +144,13 @@ impl CachedFn {
             .iter()
             .map(|argument| quote_spanned!(argument.span()=> #call.vary_on(&#argument);));
         let values = self.values();
-        let values = values
-            .to_expressions()
-            .map(|(value, span)| quote_spanned!(span=> #call.placeholder(#value);));
+        let values = values.to_expressions().map(|(value, span)| {
+            quote_spanned! {span=>
+                if !#call.plain(::fragkeys::__private::Shown::new(#value).plain()) {
+                    #call.placeholder(#value);
+                }
+            }
+        });
         let tags = self.tags.iter().filter_map(|tag| match tag {
             TagSource::Template(_) => None,
             TagSource::Expression(_) => {

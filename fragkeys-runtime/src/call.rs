@@ -11,6 +11,7 @@ use crate::global;
 use crate::inherit::{self, Obstacle};
 use crate::key::{Identity, key_base};
 use crate::outcome::{Outcome, Report};
+use crate::private::Plain;
 use crate::site::{Instance, Path, Site};
 use crate::tag::Tag;
 use crate::value::{KeyPart, Plan, Reading, TagPart};
@@ -86,6 +87,18 @@ impl Call {
     pub fn placeholder<V: TagPart + ?Sized>(&mut self, value: &V) {
         self.end_arguments();
         self.bytes.append_display(value);
+    }
+
+    /// The same for what needs no `Display`; `false` if it does.
+    #[inline]
+    pub fn plain(&mut self, value: Plain<'_>) -> bool {
+        self.end_arguments();
+        match value {
+            Plain::Number { is_negative, digits } => self.bytes.append_number(is_negative, digits),
+            Plain::Text(text) => append_text(text, &mut self.bytes),
+            Plain::Unknown => return false,
+        }
+        true
     }
 
     pub fn tag(&mut self, tag: impl Into<Tag>) {

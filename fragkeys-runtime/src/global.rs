@@ -1,5 +1,6 @@
 //! The installed caches, by name, and the cache of the code that is running.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -153,7 +154,7 @@ pub(crate) fn ask_cache_for<T>(
     ask: impl Fn(&Cache, Option<&Given>) -> Option<T>,
 ) -> Option<T> {
     let ask_installed = |given: Option<&Given>| match name == DEFAULT {
-        true => ask(INSTALLED.load().as_deref()?, given),
+        true => ask_default(|cache| ask(cache, given)),
         false => ask(&cache_named(name).ok()?, given),
     };
     let asked = GIVEN.try_with(|given| match &given.cache {
@@ -161,6 +162,24 @@ pub(crate) fn ask_cache_for<T>(
         None => ask_installed(Some(given)),
     });
     asked.unwrap_or_else(|_| ask_installed(None))
+}
+
+/// Asks the installed cache. Each thread remembers it, as long as it is the same: that is one number to
+/// compare, where to find it in common takes two writes that are fenced.
+fn ask_default<T>(ask: impl Fn(&Cache) -> Option<T>) -> Option<T> {
+    type Remembered = arc_swap::Cache<&'static ArcSwapOption<Cache>, Option<Arc<Cache>>>;
+    thread_local! {
+        static REMEMBERED: RefCell<Remembered> = RefCell::new(Remembered::new(&INSTALLED));
+    }
+    let asked = REMEMBERED.try_with(|remembered| {
+        let mut remembered = remembered.try_borrow_mut().ok()?;
+        Some(ask(remembered.load().as_deref()?))
+    });
+    match asked {
+        Ok(Some(answer)) => answer,
+        // Nothing is installed; or the thread ends, or asks while it asks.
+        Ok(None) | Err(_) => ask(INSTALLED.load().as_deref()?),
+    }
 }
 
 pub(crate) fn install(name: String, cache: Cache) -> Result<Cache, Error> {

@@ -6,6 +6,7 @@ use metrics::{Label, counter, gauge};
 use crate::cache::Cache;
 use crate::global;
 use crate::health::Breaker;
+use crate::near::NearStats;
 
 /// Gives what all caches did and how they are to the program's recorder of the `metrics` crate: all
 /// that are installed, or, inside of [`with_cache`](crate::with_cache), that one. Call it before each
@@ -52,6 +53,39 @@ fn publish(cache: &Cache) {
         ("fragkeys_reachable", f64::from(u8::from(health.is_reachable))),
         ("fragkeys_tracking", f64::from(u8::from(health.is_tracking))),
         ("fragkeys_breaker", breaker),
+    ] {
+        gauge!(name, label()).set(number);
+    }
+    if let Some(near) = cache.near_stats() {
+        publish_near(cache.name(), &near);
+    }
+}
+
+fn publish_near(cache: &str, near: &NearStats) {
+    let label = || vec![Label::new("cache", cache.to_owned())];
+    for (name, number) in [
+        ("fragkeys_near_hits_total", near.hits),
+        ("fragkeys_near_evictions_total", near.evictions),
+        ("fragkeys_near_pushes_total", near.pushes),
+    ] {
+        counter!(name, label()).absolute(number);
+    }
+    for (reason, number) in [
+        ("silence", near.lost_to_silence),
+        ("disconnect", near.lost_to_disconnect),
+        ("tracking", near.lost_to_tracking),
+        ("cluster", near.lost_to_cluster),
+    ] {
+        let mut labels = label();
+        labels.push(Label::new("reason", reason));
+        counter!("fragkeys_near_lost_total", labels).absolute(number);
+    }
+    let seconds = near.trusted_since.map_or(0.0, |since| since.elapsed().as_secs_f64());
+    for (name, number) in [
+        ("fragkeys_near_entries", near.entries as f64),
+        ("fragkeys_near_bytes", near.bytes as f64),
+        ("fragkeys_near_trusted", near.trusted as f64),
+        ("fragkeys_near_trusted_seconds", seconds),
     ] {
         gauge!(name, label()).set(number);
     }

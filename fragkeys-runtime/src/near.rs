@@ -17,7 +17,6 @@ pub(crate) use ledger::Ledger;
 #[cfg(feature = "redis")]
 pub(crate) use ledger::Loss;
 pub(crate) use tier::{AnyKept, Kept, NearTier};
-#[cfg(feature = "redis")]
 pub(crate) use trust::Trust;
 
 /// The near tier of a cache: hits in this process, without the network.
@@ -34,6 +33,12 @@ pub(crate) use trust::Trust;
 /// A bump in this process is seen by the next call. One in another process is seen as soon as
 /// Redis has told of it, mostly within a millisecond; and in any case a hit is never older than
 /// [`max_staleness`](Self::max_staleness), also if the network swallows packets or Redis hangs.
+///
+/// In a cluster, each master is believed for what it has, and a hit whose tags stand with several
+/// needs all of these to be. A master that was replaced and does not know that yet tells of nothing
+/// that its heir is told: the time until it knows, or is silent, comes on top of `max_staleness`. That is
+/// moments where it hears the other nodes; one that is cut off from them, and not from this process,
+/// stops being believed after `cluster-node-timeout`, as it stops answering then.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -77,7 +82,8 @@ impl Near {
     /// Four times in it, as long as the tier is used, each connection is asked whether it still
     /// tells of changes. If it does not answer, hits go to Redis from this time on after the last
     /// question that was answered. Below some 20 ms a busy machine does that to a healthy
-    /// connection. A machine that sleeps does not count its sleep.
+    /// connection. A machine that sleeps does not count its sleep. In a cluster each master is asked
+    /// for its slots as well, for which a user needs `CLUSTER INFO`, `MYID` and `SLOTS`.
     pub fn max_staleness(mut self, time: Duration) -> Self {
         self.max_staleness = time;
         self
@@ -124,9 +130,12 @@ pub struct NearStats {
     pub evictions: u64,
     /// Messages of changes that Redis sent.
     pub pushes: u64,
-    /// Since when it is believed without a break; of several connections, the one that is for the
-    /// shortest time. `None` while none is: before the first use, when it was not used for a
-    /// while, and when Redis is away. For an embedded store it is always `None`, and needs no trust.
+    /// Connections that are believed, of those that there are: one for each Tokio runtime; in a
+    /// cluster, one for each runtime and master.
+    pub trusted: usize,
+    /// Since when they are without a break; of several, the one that is for the shortest time. `None`
+    /// while none is: before the first use, when the tier was not used for a while, and when Redis is
+    /// away. For an embedded store it is always `None`, and needs no trust.
     pub trusted_since: Option<Instant>,
     /// How often trust was lost because a connection did not answer in time.
     pub lost_to_silence: u64,
@@ -134,22 +143,29 @@ pub struct NearStats {
     pub lost_to_disconnect: u64,
     /// How often because a server did not track any more what a connection had read.
     pub lost_to_tracking: u64,
+    /// How often because a master of a cluster was replaced, has given a slot to another, or does
+    /// not know any more what the others do.
+    pub lost_to_cluster: u64,
 }
 
 impl NearStats {
     pub(crate) fn of(tier: &NearTier, hits: u64, ledger: Option<&Ledger>) -> Self {
-        let [lost_to_silence, lost_to_disconnect, lost_to_tracking] =
+        let [lost_to_silence, lost_to_disconnect, lost_to_tracking, lost_to_cluster] =
             ledger.map(Ledger::losses).unwrap_or_default();
+        let (trusted, trusted_since) =
+            ledger.map(|ledger| ledger.trusted(Instant::now())).unwrap_or_default();
         NearStats {
             hits,
             entries: tier.len() as u64,
             bytes: tier.bytes(),
             evictions: tier.evictions(),
             pushes: ledger.map(Ledger::pushes).unwrap_or_default(),
-            trusted_since: ledger.and_then(|ledger| ledger.trusted_since(Instant::now())),
+            trusted,
+            trusted_since,
             lost_to_silence,
             lost_to_disconnect,
             lost_to_tracking,
+            lost_to_cluster,
         }
     }
 }

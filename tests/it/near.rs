@@ -10,6 +10,7 @@ use fragkeys_tests::RedisServer;
 
 use crate::support::{Source, ask, eventually, patient, worker};
 
+mod cluster;
 mod kept;
 mod memory;
 mod trust;

@@ -1,5 +1,7 @@
 //! moka's async cache, asked for a value that is there.
 
+use std::sync::Arc;
+
 use moka::future::Cache;
 
 use super::{Entrant, Place};
@@ -12,6 +14,18 @@ pub async fn open() -> Entrant {
     }
     cache.run_pending_tasks().await;
     Entrant::new("moka, clone", Place::Process, move |id| {
+        let cache = cache.clone();
+        async move { cache.get(&id).await.expect("filled in") }
+    })
+}
+
+pub async fn open_shared() -> Entrant {
+    let cache: Cache<u64, Arc<Page>> = Cache::new(10_000);
+    for id in Size::Small.ids().chain(Size::Large.ids()) {
+        cache.insert(id, Arc::new(page(id))).await;
+    }
+    cache.run_pending_tasks().await;
+    Entrant::new("moka, Arc", Place::Process, move |id| {
         let cache = cache.clone();
         async move { cache.get(&id).await.expect("filled in") }
     })

@@ -66,6 +66,27 @@ impl Buffer {
     }
 }
 
+impl Buffer {
+    /// The same of a number.
+    pub(crate) fn append_number(&mut self, is_negative: bool, mut number: u64) {
+        const MOST: usize = "-18446744073709551615".len();
+        let (mut text, mut begin) = ([b'-'; MOST], MOST);
+        for digit in text.iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+            begin -= 1;
+            if number == 0 {
+                break;
+            }
+        }
+        // What stands before the digits is a sign.
+        begin -= usize::from(is_negative);
+        let text = text.get(begin..).unwrap_or_default();
+        self.extend(&(text.len() as u64).to_le_bytes());
+        self.extend(text);
+    }
+}
+
 impl Sink for Buffer {
     #[inline]
     fn mark(&mut self, kind: u8) {
@@ -106,6 +127,20 @@ mod tests {
                 assert_eq!((buffer.as_slice(), buffer.len()), (&bytes[..], total), "{piece}");
             }
         }
+    }
+
+    #[test]
+    fn a_number_is_what_its_display_is() {
+        for number in [0, 7, 10, 999, i64::MAX, -1, -10, i64::MIN] {
+            let (mut plain, mut displayed) = (Buffer::new(), Buffer::new());
+            plain.append_number(number < 0, number.unsigned_abs());
+            displayed.append_display(number);
+            assert_eq!(plain.as_slice(), displayed.as_slice());
+        }
+        let (mut plain, mut displayed) = (Buffer::new(), Buffer::new());
+        plain.append_number(false, u64::MAX);
+        displayed.append_display(u64::MAX);
+        assert_eq!(plain.as_slice(), displayed.as_slice());
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub(crate) enum Loss {
     Disconnected,
     /// The server does not tell it of changes any more.
     NotTracked,
+    /// A cluster's master was replaced, has lost slots, or is cut off from the others.
+    Cluster,
 }
 
 /// The connections of one cache, and what they told.
@@ -23,7 +25,7 @@ pub(crate) struct Ledger {
     pub(crate) max_staleness: Duration,
     trusts: Mutex<Vec<Weak<Trust>>>,
     pushes: AtomicU64,
-    losses: [AtomicU64; 3],
+    losses: [AtomicU64; 4],
 }
 
 impl Ledger {
@@ -32,7 +34,7 @@ impl Ledger {
             max_staleness,
             trusts: Mutex::default(),
             pushes: AtomicU64::new(0),
-            losses: [const { AtomicU64::new(0) }; 3],
+            losses: [const { AtomicU64::new(0) }; 4],
         }
     }
 
@@ -47,11 +49,12 @@ impl Ledger {
     }
 
     pub(super) fn note_loss(&self, loss: Loss) {
-        let [silence, disconnected, not_tracked] = &self.losses;
+        let [silence, disconnected, not_tracked, cluster] = &self.losses;
         let number = match loss {
             Loss::Silence => silence,
             Loss::Disconnected => disconnected,
             Loss::NotTracked => not_tracked,
+            Loss::Cluster => cluster,
         };
         number.fetch_add(1, Ordering::Relaxed);
     }
@@ -60,15 +63,16 @@ impl Ledger {
         self.pushes.load(Ordering::Relaxed)
     }
 
-    /// Losses to silence, of the connection, and of tracking.
-    pub(super) fn losses(&self) -> [u64; 3] {
+    /// Losses to silence, of the connection, of tracking, and to what became of a cluster.
+    pub(super) fn losses(&self) -> [u64; 4] {
         self.losses.each_ref().map(|number| number.load(Ordering::Relaxed))
     }
 
-    /// Since when a connection is believed without a break; of several, the latest.
-    pub(super) fn trusted_since(&self, now: Instant) -> Option<Instant> {
+    /// How many connections are believed, and since when without a break; of several, the latest.
+    pub(super) fn trusted(&self, now: Instant) -> (usize, Option<Instant>) {
         let trusts: Vec<_> = self.lock().iter().filter_map(Weak::upgrade).collect();
-        trusts.iter().filter(|trust| trust.holds_at(now)).filter_map(|trust| trust.since()).max()
+        let trusted = || trusts.iter().filter(|trust| trust.holds_at(now));
+        (trusted().count(), trusted().filter_map(|trust| trust.since()).max())
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Weak<Trust>>> {

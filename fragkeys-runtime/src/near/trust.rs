@@ -24,8 +24,12 @@ pub(crate) struct Trust {
     until: AtomicU64,
     /// Since when it holds without a break, alike.
     since: AtomicU64,
+    /// How often one of the cells has moved: counted up behind each move.
+    moves: AtomicU64,
     /// Somebody would believe it, since this was asked last.
     is_wanted: AtomicBool,
+    /// That it ran out is written down.
+    is_noted: AtomicBool,
     wanted: Notify,
     over: Notify,
     ledger: OnceLock<Arc<Ledger>>,
@@ -33,6 +37,7 @@ pub(crate) struct Trust {
 
 const OVER: u64 = 0;
 const NOT_YET: u64 = 1;
+const FOR_EVER: u64 = u64::MAX;
 
 impl Trust {
     /// None yet.
@@ -41,11 +46,18 @@ impl Trust {
             origin: Instant::now(),
             until: AtomicU64::new(NOT_YET),
             since: AtomicU64::new(0),
+            moves: AtomicU64::new(0),
             is_wanted: AtomicBool::new(false),
+            is_noted: AtomicBool::new(false),
             wanted: Notify::new(),
             over: Notify::new(),
             ledger: OnceLock::new(),
         }
+    }
+
+    /// In cells that this very process moves.
+    pub(crate) fn for_ever() -> Self {
+        Trust { until: AtomicU64::new(FOR_EVER), ..Trust::new() }
     }
 
     /// Where to write down what becomes of it.
@@ -70,13 +82,34 @@ impl Trust {
         let held = self.until.fetch_update(Ordering::AcqRel, Ordering::Relaxed, later);
         if held.is_ok_and(|held| held <= now) {
             self.since.store(now, Ordering::Relaxed);
+            self.is_noted.store(false, Ordering::Relaxed);
         }
         held.is_ok()
     }
 
-    /// It ran out because nothing was heard.
-    pub(crate) fn note_silence(&self) {
-        self.note_loss(Loss::Silence);
+    /// Did it run out, of itself?
+    pub(crate) fn has_run_out(&self) -> bool {
+        let now = self.number(Instant::now());
+        (NOT_YET + 1..=now).contains(&self.until.load(Ordering::Acquire))
+    }
+
+    /// No proof came, and this is why: written down if it ran out of that.
+    pub(crate) fn note_lack(&self, loss: Loss) {
+        if self.has_run_out() && !self.is_noted.swap(true, Ordering::Relaxed) {
+            self.note_loss(loss);
+        }
+    }
+
+    /// While this number is the same, every cell holds what it held when it was read before. Who
+    /// sees to that reads it first and then the cells.
+    #[inline]
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Acquire)
+    }
+
+    /// A cell has moved.
+    pub(crate) fn note_move(&self) {
+        self.moves.fetch_add(1, Ordering::Release);
     }
 
     /// The connection is lost, or tells nothing any more.
@@ -133,7 +166,7 @@ impl Trust {
         }
     }
 
-    fn note_loss(&self, loss: Loss) {
+    pub(crate) fn note_loss(&self, loss: Loss) {
         if let Some(ledger) = self.ledger.get() {
             ledger.note_loss(loss);
         }
@@ -182,11 +215,11 @@ mod tests {
         trust.enter_in(&ledger);
         let sent = Instant::now();
         trust.extend(sent, SECOND);
-        assert!(ledger.trusted_since(sent).is_some());
+        assert!(ledger.trusted(sent).1.is_some());
         trust.end(Loss::NotTracked);
         assert!(!trust.extend(sent, SECOND) && !trust.holds_at(sent) && trust.is_over());
-        assert_eq!(ledger.trusted_since(sent), None);
+        assert_eq!(ledger.trusted(sent), (0, None));
         trust.end(Loss::Disconnected);
-        assert_eq!(ledger.losses(), [0, 0, 1], "what is not trusted cannot be lost");
+        assert_eq!(ledger.losses(), [0, 0, 1, 0], "what is not trusted cannot be lost");
     }
 }

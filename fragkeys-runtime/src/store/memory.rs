@@ -14,7 +14,7 @@ use super::identity::Identities;
 use super::{Deadline, Each, Found, GuardId, Put, Store};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place};
-use crate::near::Grounds;
+use crate::near::{Grounds, Trust};
 use crate::tag::Tag;
 use crate::version::Version;
 
@@ -52,17 +52,24 @@ impl<V> Weighter<Tag, V> for Weight {
 /// The cell of a tag that is evicted, or was never taken in, is abandoned before it cannot be
 /// found any more: nobody would tell it of the next bump.
 #[derive(Clone)]
-struct Abandon;
+struct Abandon(Arc<Trust>);
+
+impl Abandon {
+    fn abandon(&self, cell: &Cell) {
+        cell.abandon();
+        self.0.note_move();
+    }
+}
 
 impl Lifecycle<Tag, Arc<Cell>> for Abandon {
     type RequestState = ();
 
     fn before_evict(&self, (): &mut (), _: &Tag, cell: &mut Arc<Cell>) {
-        cell.abandon();
+        self.abandon(cell);
     }
 
     fn on_evict(&self, (): &mut (), _: Tag, cell: Arc<Cell>) {
-        cell.abandon();
+        self.abandon(&cell);
     }
 }
 
@@ -76,6 +83,8 @@ pub(crate) struct MemoryStore {
     entries: Cache<String, Kept, Weight>,
     /// A tag that was evicted is seeded anew, above all versions ever given.
     versions: Cache<Tag, Arc<Cell>, Weight, DefaultHashBuilder, Abandon>,
+    /// In their cells.
+    trust: Arc<Trust>,
     /// The newest version given to any tag. Its lock makes a bump one step.
     newest: Mutex<Newest>,
     identities: Identities,
@@ -85,14 +94,16 @@ pub(crate) struct MemoryStore {
 impl MemoryStore {
     pub(crate) fn new(max_bytes: u64, has_near: bool) -> Self {
         let for_versions = max_bytes / VERSION_SHARE;
+        let trust = Arc::new(Trust::for_ever());
         MemoryStore {
             entries: sized_cache(max_bytes - for_versions, Weight),
             versions: sized_cache_with(
                 for_versions,
                 Weight,
                 DefaultHashBuilder::default(),
-                Abandon,
+                Abandon(trust.clone()),
             ),
+            trust,
             newest: Mutex::default(),
             identities: Identities::new(),
             has_near,
@@ -143,6 +154,7 @@ impl MemoryStore {
         if let Some(cell) = self.versions.get(tag)
             && cell.become_version(version)
         {
+            self.trust.note_move();
             return Ok((cell, version));
         }
         let cell = Arc::new(Cell::known(version));
@@ -176,6 +188,7 @@ impl MemoryStore {
             newest.guarded.enter(tag, guard);
             if let Some(cell) = self.versions.get(tag) {
                 cell.abandon();
+                self.trust.note_move();
             }
             self.versions.remove(tag);
         }
@@ -257,7 +270,7 @@ impl Store for MemoryStore {
         let versions: Vec<Version> = known.iter().map(|(_, version)| *version).collect();
         let mut place = identity.at(&versions);
         if self.has_near {
-            place.grounds = Some(Arc::new(Grounds::new(known, Vec::new())));
+            place.grounds = Some(Arc::new(Grounds::new(known, self.trust.clone())));
         }
         Ok(self.found(place))
     }
@@ -272,7 +285,7 @@ impl Store for MemoryStore {
         if self.has_near {
             let cell = |(tag, version): (&Tag, &Version)| Some((self.versions.get(tag)?, *version));
             let cells = identity.tags.iter().zip(versions).map(cell).collect::<Option<Vec<_>>>();
-            place.grounds = cells.map(|cells| Arc::new(Grounds::new(cells, Vec::new())));
+            place.grounds = cells.map(|cells| Arc::new(Grounds::new(cells, self.trust.clone())));
         }
         Ok(self.found(place))
     }

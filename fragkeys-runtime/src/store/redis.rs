@@ -90,7 +90,7 @@ impl RedisStore {
         let is_cluster = matches!(servers.layout, Layout::Cluster(_));
         let recent = Arc::new(Recent::new(settings, queue, is_cluster));
         let ledger = settings.near.map(|near| Arc::new(Ledger::new(near.max_staleness)));
-        let route = Route::open(servers, settings, recent.clone(), ledger.as_ref())?;
+        let route = Route::open(servers, settings, recent.clone(), ledger.clone())?;
         Ok(RedisStore {
             leases: Leases::new(route.beside(), settings),
             route,

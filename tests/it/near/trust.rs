@@ -11,7 +11,7 @@ use fragkeys_tests::{Action, Proxy, RedisServer, Reply, RespClient};
 use super::{LONG, Source, call, near_cache, row, settle, stats};
 use crate::support::{eventually, patient};
 
-const STALENESS: Duration = Duration::from_millis(400);
+pub(super) const STALENESS: Duration = Duration::from_millis(400);
 
 /// Short waits for a store that does not answer; the bound on staleness is what is measured.
 async fn short_of_patience(url: String) -> Cache {
@@ -22,11 +22,11 @@ async fn short_of_patience(url: String) -> Cache {
 
 /// Calls for a good while. None that begins later than `STALENESS` after this moment may be
 /// answered from what is in the near tier now.
-async fn nothing_old_is_believed_for_long(cache: &Cache, source: &Source, old: &str) {
+pub(super) async fn nothing_old_is_believed_for_long(old: &str, call: impl AsyncFn() -> String) {
     let since = Instant::now();
     while since.elapsed() < 3 * STALENESS {
         let began = since.elapsed();
-        let value = call(cache, source).await.0;
+        let value = call().await;
         assert!(value != old || began <= STALENESS, "{value} after {began:?}");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -52,7 +52,7 @@ async fn a_black_hole_ends_it() {
     let old = call(&cache, &source).await.0;
     proxy.black_hole();
     server.cli(&["INCR", "fragkeys:t:Row:1"]);
-    nothing_old_is_believed_for_long(&cache, &source, &old).await;
+    nothing_old_is_believed_for_long(&old, async || call(&cache, &source).await.0).await;
     let near = stats(&cache);
     assert!(near.lost_to_silence + near.lost_to_disconnect > 0 && near.trusted_since.is_none());
     proxy.pass();
@@ -69,7 +69,7 @@ async fn a_hung_server_ends_it() {
     settle(&cache, &source).await;
     let old = call(&cache, &source).await.0;
     server.pause();
-    nothing_old_is_believed_for_long(&cache, &source, &old).await;
+    nothing_old_is_believed_for_long(&old, async || call(&cache, &source).await.0).await;
     server.resume();
     trusted_again(&cache, &source).await;
 }
@@ -115,7 +115,7 @@ fn a_runtime_that_stands_still_ends_it() {
     still.block_on(settle(&cache, &source));
     let old = still.block_on(call(&cache, &source)).0;
     server.cli(&["INCR", "fragkeys:t:Row:1"]);
-    other.block_on(nothing_old_is_believed_for_long(&cache, &source, &old));
+    other.block_on(nothing_old_is_believed_for_long(&old, async || call(&cache, &source).await.0));
     assert_ne!(other.block_on(call(&cache, &source)).0, old);
 }
 
@@ -173,7 +173,11 @@ async fn tracking_that_is_off_is_found_and_the_connection_replaced() {
     let source = Source::default();
     call(&cache, &source).await;
     assert!(is_done.load(Ordering::SeqCst), "or it would show nothing");
-    eventually("it is found", async || stats(&cache).lost_to_tracking == 1).await;
+    eventually("it is found", async || {
+        call(&cache, &source).await;
+        stats(&cache).lost_to_tracking == 1
+    })
+    .await;
     settle(&cache, &source).await;
     let old = call(&cache, &source).await.0;
     server.cli(&["INCR", "fragkeys:t:Row:1"]);

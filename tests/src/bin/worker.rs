@@ -1,7 +1,7 @@
 //! Another process of a test: reads commands line by line and answers each with one line.
 //!
 //! `FRAGKEYS_URL` and `FRAGKEYS_PREFIX` say which cache it installs; with the argument
-//! `uninstalled` it installs none.
+//! `uninstalled` it installs none. `CLUSTER_URLS` are those of a cluster, with commas between.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -34,7 +34,10 @@ async fn answer(id: u64) -> String {
 #[tokio::main]
 async fn main() {
     if std::env::args().nth(1).as_deref() != Some("uninstalled") {
-        let mut config = Config::from_env().unwrap();
+        let mut config = match std::env::var("CLUSTER_URLS") {
+            Ok(urls) => Config::redis_cluster(urls.split(',').map(str::to_owned)),
+            Err(_) => Config::from_env().unwrap(),
+        };
         if let Ok(millis) = std::env::var("GUARD_TIMEOUT") {
             config = config.guard_timeout(Duration::from_millis(millis.parse().unwrap()));
         }

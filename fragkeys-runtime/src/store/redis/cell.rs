@@ -24,8 +24,6 @@ pub(super) struct Cells {
     next: AtomicU64,
     /// The connection is gone, or not to be used any more.
     is_over: AtomicBool,
-    /// How often one of them has moved: counted up behind each move.
-    moves: Arc<AtomicU64>,
     /// In what they say without being asked.
     pub(super) trust: Arc<Trust>,
     /// Who waits for a change at a key that has no cell.
@@ -50,13 +48,13 @@ impl Weighter<String, Arc<Cell>> for Weight {
 /// more: who still holds it must not trust it, nor put a version into it.
 #[derive(Clone)]
 struct Abandon {
-    moves: Arc<AtomicU64>,
+    trust: Arc<Trust>,
 }
 
 impl Abandon {
     fn abandon(&self, cell: &Cell) {
         cell.abandon();
-        self.moves.fetch_add(1, Ordering::Release);
+        self.trust.note_move();
     }
 }
 
@@ -76,8 +74,8 @@ impl Cells {
     pub(super) fn new() -> Self {
         let typical_item = OVERHEAD + 32;
         let items = usize::try_from(BYTES / typical_item).unwrap_or(usize::MAX);
-        let moves = Arc::<AtomicU64>::default();
-        let abandon = Abandon { moves: moves.clone() };
+        let trust = Arc::new(Trust::new());
+        let abandon = Abandon { trust: trust.clone() };
         let by_key = match OptionsBuilder::new()
             .estimated_items_capacity(items)
             .weight_capacity(BYTES)
@@ -93,8 +91,7 @@ impl Cells {
             by_key,
             next: AtomicU64::new(FIRST_QUESTION),
             is_over: AtomicBool::new(false),
-            moves,
-            trust: Arc::new(Trust::new()),
+            trust,
             watches: Arc::default(),
         }
     }
@@ -159,27 +156,37 @@ impl Cells {
     pub(super) fn forget(&self, key: &str) {
         if let Some(cell) = self.by_key.get(key) {
             cell.forget(self.next_question());
-            self.note_move();
+            self.trust.note_move();
+        }
+    }
+
+    /// Changes at these keys were perhaps not told. Says whether any was believed to be known.
+    pub(super) fn forget_where(&self, is_one: impl Fn(&str) -> bool) -> bool {
+        let mut was_any_known = false;
+        for (_, cell) in self.by_key.iter().filter(|(key, _)| is_one(key)) {
+            was_any_known |= cell.version().is_some();
+            cell.forget(self.next_question());
+        }
+        self.trust.note_move();
+        was_any_known
+    }
+
+    /// These keys are another server's now, which does not tell us.
+    pub(super) fn lose_where(&self, is_elsewhere: impl Fn(&str) -> bool) {
+        if self.forget_where(is_elsewhere) {
+            self.trust.note_loss(Loss::Cluster);
         }
     }
 
     /// Any key may have changed, or Redis does not tell any more.
     fn forget_all(&self) {
-        for (_, cell) in self.by_key.iter() {
-            cell.forget(self.next_question());
-        }
-        self.note_move();
+        self.forget_where(|_| true);
         self.watches.ring_all();
     }
 
-    /// While this number is the same, every cell holds what it held when it was read before. Who
-    /// sees to that reads it first and then the cells.
+    /// As [`Trust::moves`].
     pub(super) fn moves(&self) -> u64 {
-        self.moves.load(Ordering::Acquire)
-    }
-
-    fn note_move(&self) {
-        self.moves.fetch_add(1, Ordering::Release);
+        self.trust.moves()
     }
 
     fn next_question(&self) -> u64 {

@@ -4,8 +4,9 @@
 //! stopped, and takes no pipeline over several slots. Here each master has links as a single
 //! server has them, so one that is down costs nothing but what stands there.
 //!
-//! Versions are not kept in cells here: the pushes of one master are not in order with the
-//! replies of another. Only masters are asked.
+//! A look asks for all versions, as the pushes of one master are not in order with the replies of
+//! another. The near tier, which may be late, keeps them in cells as elsewhere: those of a master are
+//! believed while it tells of changes at its slots. Only masters are asked.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,9 +15,11 @@ use arc_swap::ArcSwapOption;
 use redis::{Pipeline, Value};
 use tokio::time::sleep;
 
-use super::link::Means;
+use super::link::{Failure, Live, Means};
+use super::look::Asked;
 use super::node::{Node, silent};
-use super::route::Command;
+use super::reply::nonsense;
+use super::route::{Answer, Command};
 use crate::config::Servers;
 use crate::error::{Error, ErrorKind};
 use crate::health::Reach;
@@ -29,6 +32,7 @@ mod redirect;
 mod refresh;
 mod slot;
 
+pub(super) use map::slots_of;
 use map::{Master, SlotMap};
 use redirect::{Place, Redirect};
 use refresh::Refresh;
@@ -97,8 +101,8 @@ impl Cluster {
         self: &Arc<Self>,
         commands: &[Command],
         deadline: Deadline,
-    ) -> Vec<Result<Value, Error>> {
-        let mut answers: Vec<Option<Result<Value, Error>>> = vec![None; commands.len()];
+    ) -> Vec<Result<Answer, Error>> {
+        let mut answers: Vec<Option<Result<Answer, Error>>> = vec![None; commands.len()];
         let mut open: Vec<Errand> =
             (0..commands.len()).map(|index| Errand { index, asked_of: None }).collect();
         for turn in 0..MOST_TURNS {
@@ -120,8 +124,8 @@ impl Cluster {
             let outcomes = together(deliveries).await;
             open = Vec::new();
             for ((master, errands), outcome) in parcels.into_iter().zip(outcomes) {
-                let replies = match outcome {
-                    Ok(replies) => replies,
+                let delivered = match outcome {
+                    Ok(delivered) => delivered,
                     Err(error) => {
                         // Somebody else may have its slots by now.
                         self.look_around();
@@ -131,10 +135,10 @@ impl Cluster {
                         continue;
                     }
                 };
-                for (errand, reply) in errands.into_iter().zip(replies) {
+                for (errand, answer) in errands.into_iter().zip(delivered) {
                     let index = errand.index;
-                    match Redirect::of(&reply, &master.node) {
-                        None => answers[index] = Some(Ok(reply)),
+                    match Redirect::of(&answer.reply, &master.node) {
+                        None => answers[index] = Some(Ok(answer)),
                         Some(Redirect::Moved(place)) => {
                             self.moved(commands[index].slot, &place);
                             open.push(Errand { index, asked_of: None });
@@ -148,7 +152,7 @@ impl Cluster {
                         }
                         Some(Redirect::Down) => {
                             self.look_around();
-                            answers[index] = Some(Ok(reply));
+                            answers[index] = Some(Ok(answer));
                         }
                     }
                 }
@@ -166,7 +170,7 @@ impl Cluster {
         errands: Vec<Errand>,
         map: &SlotMap,
         commands: &[Command],
-        answers: &mut [Option<Result<Value, Error>>],
+        answers: &mut [Option<Result<Answer, Error>>],
     ) -> Vec<(Arc<Master>, Vec<Errand>)> {
         let mut parcels: Vec<(Arc<Master>, Vec<Errand>)> = Vec::new();
         for errand in errands {
@@ -208,7 +212,7 @@ impl Cluster {
     /// A node says that another one has this slot.
     fn moved(self: &Arc<Self>, slot: u16, place: &Place) {
         let node = place.node();
-        self.map.rcu(|map| {
+        let before = self.map.rcu(|map| {
             let map = map.as_ref()?;
             let is_known = map.owner(slot).is_some_and(|owner| owner.address == node.address());
             Some(match is_known {
@@ -216,7 +220,15 @@ impl Cluster {
                 false => Arc::new(map.moved(slot, node.clone(), &self.means)),
             })
         });
+        self.forget_moved(before.as_deref());
         self.look_around();
+    }
+
+    /// To be called when the map has taken the place of another one.
+    fn forget_moved(&self, before: Option<&SlotMap>) {
+        if let (Some(before), Some(after)) = (before, self.map.load().as_deref()) {
+            before.forget_moved(after);
+        }
     }
 
     /// How the masters together are that this process has connected to, if it has to any.
@@ -240,36 +252,59 @@ impl Cluster {
     }
 }
 
-/// One pipeline to one master.
+/// One pipeline to one master; on another connection if the first is lost.
 async fn deliver(
     master: &Master,
     errands: &[Errand],
     commands: &[Command],
     deadline: Deadline,
-) -> Result<Vec<Value>, Error> {
+) -> Result<Vec<Answer>, Error> {
+    let link = master.links.here()?;
+    let live = link.live(deadline).await?;
+    match deliver_through(&live, errands, commands, deadline).await {
+        Err(Failure::Lost(_)) => {
+            let live = link.live(deadline).await?;
+            Ok(Box::pin(deliver_through(&live, errands, commands, deadline)).await?)
+        }
+        answers => Ok(answers?),
+    }
+}
+
+async fn deliver_through(
+    live: &Live,
+    errands: &[Errand],
+    commands: &[Command],
+    deadline: Deadline,
+) -> Result<Vec<Answer>, Failure> {
     let mut pipeline = Pipeline::with_capacity(errands.len());
-    let mut number = 0;
+    let mut asked = Vec::with_capacity(errands.len());
     for errand in errands {
+        let Command { command, tracked, .. } = &commands[errand.index];
+        // It must stand right before the command, and so must ASKING: one has to do without.
+        let cells =
+            live.cells.as_ref().filter(|_| !tracked.is_empty() && errand.asked_of.is_none());
+        asked.push(cells.map(|cells| {
+            let asked: Arc<[Asked]> = tracked.iter().map(|key| Asked::of(cells, key)).collect();
+            pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
+            (asked, cells.trust.clone())
+        }));
         if errand.asked_of.is_some() {
             pipeline.cmd("ASKING");
-            number += 1;
         }
-        pipeline.add_command(commands[errand.index].command.clone());
-        number += 1;
+        pipeline.add_command(command.clone());
     }
-    let replies = master.links.here()?.send(&pipeline, number, deadline).await?;
-    if replies.len() != number {
-        return Err(super::reply::nonsense("another number of replies than commands"));
+    let replies = live.ask(&pipeline, pipeline.len(), deadline).await?;
+    if replies.len() != pipeline.len() {
+        return Err(nonsense("another number of replies than commands").into());
     }
     let mut replies = replies.into_iter();
-    let reply = |errand: &Errand| {
-        // That it was told of ASKING.
-        if errand.asked_of.is_some() {
-            replies.next();
-        }
-        replies.next().unwrap_or(Value::Nil)
+    let mut answer = |(errand, asked): (&Errand, Option<_>)| {
+        // What stands before the command is agreed to, or nothing is learned.
+        let has_word_before = errand.asked_of.is_some() || asked.is_some();
+        let is_agreed = has_word_before && replies.next() == Some(Value::Okay);
+        Answer { reply: replies.next().unwrap_or(Value::Nil), asked: asked.filter(|_| is_agreed) }
     };
-    Ok(errands.iter().map(reply).collect())
+    Ok(errands.iter().zip(asked).map(&mut answer).collect())
 }
 
 fn nobody_has_it() -> Error {

@@ -4,8 +4,8 @@
 //! (each worker of actix, each `#[tokio::test]`) has its own. Whether calls wait for it or go
 //! straight to their functions is its breaker's to say.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -13,6 +13,7 @@ use redis::{Pipeline, Value};
 use tokio::runtime::{Handle, Id};
 use tokio::sync::Notify;
 
+use super::cell::Cells;
 use super::recent::Recent;
 use super::server::Server;
 use crate::condition::{Condition, LastError};
@@ -27,6 +28,7 @@ mod breaker;
 mod gather;
 mod heartbeat;
 mod live;
+mod proof;
 mod supervisor;
 
 use breaker::Breaker;
@@ -40,6 +42,10 @@ type LinkMap = ArcSwap<Vec<(Id, Arc<Link>)>>;
 pub(super) struct Means {
     pub(super) operation_timeout: Duration,
     pub(super) recent: Arc<Recent>,
+    /// Of the near tier, if there is one: then what they tell may be believed without asking.
+    pub(super) ledger: Option<Arc<Ledger>>,
+    /// Are the servers the masters of a cluster?
+    pub(super) is_cluster: bool,
     /// Why one of the servers could not be reached the last time.
     pub(super) last_error: Arc<LastError>,
 }
@@ -58,19 +64,21 @@ pub(super) struct Common {
     is_quiet: bool,
     /// Of the near tier, if there is one.
     ledger: Option<Arc<Ledger>>,
+    /// Is it a master of a cluster?
+    is_of_cluster: bool,
     /// Whether the server can be reached: said once, and not by each link.
     condition: Condition,
     last_error: Arc<LastError>,
 }
 
 impl Links {
-    /// With the ledger of the near tier, if what they tell may be believed without asking.
-    pub(super) fn to(server: Server, means: &Means, ledger: Option<Arc<Ledger>>) -> Self {
+    pub(super) fn to(server: Server, means: &Means) -> Self {
         let common = Common {
             server: Arc::new(server),
             recent: means.recent.clone(),
             is_quiet: false,
-            ledger,
+            ledger: means.ledger.clone(),
+            is_of_cluster: means.is_cluster,
             condition: Condition::default(),
             last_error: means.last_error.clone(),
         };
@@ -79,12 +87,13 @@ impl Links {
 
     /// Others to the same server, of which those who use these need not know.
     pub(super) fn beside(&self) -> Self {
-        let Common { server, recent, last_error, .. } = &*self.common;
+        let Common { server, recent, is_of_cluster, last_error, .. } = &*self.common;
         let common = Common {
             server: server.clone(),
             recent: recent.clone(),
             is_quiet: true,
             ledger: None,
+            is_of_cluster: *is_of_cluster,
             condition: Condition::default(),
             last_error: last_error.clone(),
         };
@@ -104,6 +113,19 @@ impl Links {
     /// Why it could not be reached the last time.
     pub(super) fn last_error(&self) -> Option<Error> {
         self.common.last_error.get()
+    }
+
+    /// These keys are another server's now: whatever this one tells of them, it is not known.
+    pub(super) fn forget_where(&self, is_elsewhere: impl Fn(&str) -> bool) {
+        if self.common.ledger.is_some() {
+            for (_, link) in self.by_runtime.load().iter() {
+                // Without the lock: the last one who has cells may be dropping them.
+                let cells = link.lock_cells().upgrade();
+                if let Some(cells) = cells {
+                    cells.lose_where(&is_elsewhere);
+                }
+            }
+        }
     }
 
     /// The link of the runtime that polls the caller.
@@ -156,6 +178,8 @@ impl Drop for Links {
 pub(super) struct Link {
     server: Arc<Server>,
     breaker: Breaker,
+    /// Of the connection, also while that is doubted.
+    cells: Mutex<Weak<Cells>>,
     pub(super) identities: Identities,
     /// Tells the supervisor to look at the connection.
     wake: Arc<Notify>,
@@ -167,10 +191,15 @@ impl Link {
         Link {
             breaker: Breaker::new(server.clone()),
             server,
+            cells: Mutex::default(),
             identities: Identities::new(),
             wake: Arc::default(),
             is_closed: AtomicBool::new(false),
         }
+    }
+
+    fn lock_cells(&self) -> MutexGuard<'_, Weak<Cells>> {
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends commands and returns their replies, errors of the server among them.

@@ -9,13 +9,15 @@ use redis::{Cmd, Pipeline, Value};
 use super::RedisStore;
 use super::cell::Cells;
 use super::link::{Failure, Link, Live};
-use super::read::each_version;
+use super::read::{Group, each_version};
 use super::reply::{read_entry, read_versions};
+use super::route::Command;
 use crate::error::Error;
 use crate::key::{Identity, Place};
-use crate::near::Grounds;
+use crate::near::{Grounds, Trust};
 use crate::store::cell::Cell;
 use crate::store::{Deadline, Found};
+use crate::tag::Tag;
 use crate::version::Version;
 
 mod many;
@@ -91,8 +93,9 @@ impl RedisStore {
     }
 
     /// The same where the keys stand with several masters: each is asked for what it has, all at
-    /// once. Nothing is learned for the next look, as pushes of one are not in order with
-    /// replies of another; but what is asked for here was true at some time during the look.
+    /// once. The next look will ask again, as pushes of one are not in order with replies of
+    /// another; but what is asked for here was true at some time during the look, and the near tier
+    /// may believe it for as long as nothing is told against it.
     pub(super) async fn look_everywhere(
         &self,
         identity: &Identity,
@@ -103,11 +106,20 @@ impl RedisStore {
         let guess = self.guess(tags).map(|versions| (identity.at(&versions), versions));
         let groups = self.tag_groups(tags);
         let entry = guess.iter().map(|(place, _)| self.get(&place.key));
-        let commands = self.ask_versions(&groups).chain(entry).collect();
-        let mut replies = self.route.send(commands, deadline).await.into_iter();
+        let commands: Vec<Command> = match self.has_near() {
+            true => self.ask_versions_tracked(&groups).chain(entry).collect(),
+            false => self.ask_versions(&groups).chain(entry).collect(),
+        };
+        let (mut replies, mut asked) = (Vec::new(), Vec::new());
+        for answer in self.route.send_and_learn(commands, deadline).await {
+            asked.push(answer.as_ref().ok().and_then(|answer| answer.asked.clone()));
+            replies.push(answer.map(|answer| answer.reply));
+        }
+        let mut replies = replies.into_iter();
         let versions = each_version(tags.len(), &groups, replies.by_ref().take(groups.len()));
-        let known = versions.into_iter().collect::<Result<_, _>>()?;
-        let told = Told { guess, known, entry: replies.next(), grounds: None };
+        let known = versions.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let grounds = grounds_everywhere(&groups, asked, &known);
+        let told = Told { guess, known, entry: replies.next(), grounds };
         self.conclude(identity, told, lifetime, deadline).await
     }
 
@@ -180,7 +192,7 @@ impl Ready {
         let mut get = redis::cmd("GET");
         get.arg(&place.key);
         let known = known.into_iter().map(|(version, cell)| (cell, version)).collect();
-        let versions = Arc::new(Grounds::new(known, vec![cells.trust.clone()]));
+        let versions = Arc::new(Grounds::new(known, cells.trust.clone()));
         place.grounds = has_near.then(|| versions.clone());
         Some(Ready {
             place: Arc::new(place),
@@ -210,13 +222,13 @@ impl Ready {
 }
 
 /// A version that was asked for.
-struct Asked {
+pub(super) struct Asked {
     cell: Arc<Cell>,
     question: u64,
 }
 
 impl Asked {
-    fn of(cells: &Cells, key: &str) -> Asked {
+    pub(super) fn of(cells: &Cells, key: &str) -> Asked {
         let cell = cells.get_or_add(key);
         Asked { question: cell.question(), cell }
     }
@@ -233,5 +245,29 @@ fn grounds(asked: Vec<Asked>, known: &[Option<Version>], cells: &Cells) -> Optio
     let versions = asked.into_iter().zip(known);
     let versions = versions.map(|(asked, version)| Some((asked.cell, (*version)?)));
     let versions = versions.collect::<Option<Vec<_>>>()?;
-    Some(Arc::new(Grounds::new(versions, vec![cells.trust.clone()])))
+    Some(Arc::new(Grounds::new(versions, cells.trust.clone())))
+}
+
+/// Learns what several masters told, each of a group of the tags. What an answer stands on then;
+/// `None` if one of the versions is not known, or its changes would not be told.
+fn grounds_everywhere(
+    groups: &[Group<&Tag>],
+    told: Vec<Option<(Arc<[Asked]>, Arc<Trust>)>>,
+    known: &[Option<Version>],
+) -> Option<Arc<Grounds>> {
+    let mut versions = vec![None; known.len()];
+    let mut trusts: Vec<Arc<Trust>> = Vec::new();
+    for (group, told) in groups.iter().zip(told) {
+        let Some((asked, trust)) = told else { continue };
+        for ((index, _), asked) in group.iter().zip(&*asked) {
+            let version = *known.get(*index)?;
+            asked.learn(version);
+            versions[*index] = version.map(|version| (asked.cell.clone(), version));
+        }
+        if !trusts.iter().any(|known| Arc::ptr_eq(known, &trust)) {
+            trusts.push(trust);
+        }
+    }
+    let (versions, first) = (versions.into_iter().collect::<Option<_>>()?, trusts.pop()?);
+    Some(Arc::new(Grounds::on_several(versions, first, trusts)))
 }

@@ -44,6 +44,17 @@ impl RedisStore {
         groups.iter().map(|group| self.mget(group.iter().map(|(_, key)| (*key).to_owned())))
     }
 
+    /// The same; and of what is read there, changes are told from then on.
+    pub(super) fn ask_versions_tracked(
+        &self,
+        groups: &[Group<&Tag>],
+    ) -> impl Iterator<Item = Command> {
+        groups.iter().map(|group| {
+            let keys: Vec<String> = group.iter().map(|(_, tag)| self.version_key(tag)).collect();
+            Command { tracked: keys.clone(), ..self.mget(keys.into_iter()) }
+        })
+    }
+
     fn mget(&self, keys: impl Iterator<Item = String>) -> Command {
         let keys: Vec<String> = keys.collect();
         let mut mget = cmd("MGET");

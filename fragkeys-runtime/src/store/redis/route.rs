@@ -7,6 +7,7 @@ use redis::{Cmd, Pipeline, Value};
 
 use super::cluster::{Cluster, by_slot, slot_of};
 use super::link::{Link, Links, Means};
+use super::look::Asked;
 use super::node::Node;
 use super::recent::Recent;
 use super::reply::nonsense;
@@ -16,8 +17,7 @@ use crate::config::{Layout, Servers, Settings};
 use crate::error::Error;
 use crate::health::Reach;
 use crate::key::Identity;
-use crate::log::notice;
-use crate::near::Ledger;
+use crate::near::{Ledger, Trust};
 use crate::store::Deadline;
 
 pub(super) enum Route {
@@ -31,6 +31,22 @@ pub(super) struct Command {
     /// In a cluster.
     pub(super) slot: u16,
     pub(super) command: Cmd,
+    /// Keys that it reads, of which the cluster is to tell changes from then on.
+    pub(super) tracked: Vec<String>,
+}
+
+/// What came of a command.
+#[derive(Clone)]
+pub(super) struct Answer {
+    pub(super) reply: Value,
+    /// The cells of its tracked keys, if changes of these are told from now on, and whose they are.
+    pub(super) asked: Option<(Arc<[Asked]>, Arc<Trust>)>,
+}
+
+impl Answer {
+    pub(super) fn of(reply: Value) -> Self {
+        Answer { reply, asked: None }
+    }
 }
 
 impl Route {
@@ -38,15 +54,18 @@ impl Route {
         servers: &Servers,
         settings: &Settings,
         recent: Arc<Recent>,
-        ledger: Option<&Arc<Ledger>>,
+        ledger: Option<Arc<Ledger>>,
     ) -> Result<Self, Error> {
         let timeout = settings.operation_timeout;
-        let means = Means { operation_timeout: timeout, recent, last_error: Arc::default() };
+        let means = Means {
+            operation_timeout: timeout,
+            recent,
+            ledger,
+            is_cluster: matches!(servers.layout, Layout::Cluster(_)),
+            last_error: Arc::default(),
+        };
         let server = match &servers.layout {
             Layout::Cluster(urls) => {
-                if ledger.is_some() {
-                    notice!("the near tier stays empty: what a cluster tells is not followed yet");
-                }
                 return Ok(Route::Cluster(Cluster::open(servers, urls, means)?));
             }
             Layout::Single(url) => {
@@ -57,7 +76,7 @@ impl Route {
                 Server::by_sentinels(Sentinels::open(servers, urls, master)?, timeout)
             }
         };
-        Ok(Route::Single(Links::to(server, &means, ledger.cloned())))
+        Ok(Route::Single(Links::to(server, &means)))
     }
 
     /// How its servers can be reached; untried `since` there is a cache.
@@ -139,7 +158,7 @@ impl Route {
             Route::Single(_) => 0,
             Route::Cluster(_) => slot_of(key.as_bytes()),
         };
-        Command { slot, command }
+        Command { slot, command, tracked: Vec::new() }
     }
 
     /// Items that one command can be about: those whose keys stand in one slot.
@@ -157,6 +176,22 @@ impl Route {
         }
     }
 
+    /// As [`send`](Self::send), and what can be learned from the replies; nothing from a single server,
+    /// whose looks see to that themselves.
+    pub(super) async fn send_and_learn(
+        &self,
+        commands: Vec<Command>,
+        deadline: Deadline,
+    ) -> Vec<Result<Answer, Error>> {
+        match self {
+            Route::Cluster(cluster) => cluster.send(&commands, deadline).await,
+            Route::Single(_) => {
+                let replies = self.send(commands, deadline).await.into_iter();
+                replies.map(|reply| reply.map(Answer::of)).collect()
+            }
+        }
+    }
+
     /// Sends commands in one round trip: a reply or an error for each. Errors of the servers are
     /// replies.
     pub(super) async fn send(
@@ -169,7 +204,10 @@ impl Route {
             return Vec::new();
         }
         let sent = match self {
-            Route::Cluster(cluster) => return cluster.send(&commands, deadline).await,
+            Route::Cluster(cluster) => {
+                let answers = cluster.send(&commands, deadline).await.into_iter();
+                return answers.map(|answer| answer.map(|answer| answer.reply)).collect();
+            }
             Route::Single(links) => {
                 let mut pipeline = Pipeline::with_capacity(number);
                 for command in commands {

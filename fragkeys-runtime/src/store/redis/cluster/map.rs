@@ -1,12 +1,13 @@
 //! Which master has which slot, as a node of the cluster tells it.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::Value;
 
-use super::slot::SLOTS;
+use super::slot::{SLOTS, slot_of};
 use crate::store::redis::link::{Links, Means};
 use crate::store::redis::node::Node;
 use crate::store::redis::server::Server;
@@ -29,7 +30,7 @@ impl Master {
     pub(super) fn new(node: Node, means: &Means) -> Arc<Self> {
         let address = node.address();
         let server = Server::direct(node.clone(), means.operation_timeout);
-        let links = Links::to(server, means, None);
+        let links = Links::to(server, means);
         Arc::new(Master { node, address, links, asked: Mutex::default() })
     }
 
@@ -56,7 +57,7 @@ const NOBODY: u16 = u16::MAX;
 
 /// A range of slots, and where their master is.
 pub(super) struct Range {
-    slots: std::ops::RangeInclusive<usize>,
+    slots: RangeInclusive<usize>,
     host: String,
     port: u16,
 }
@@ -93,6 +94,19 @@ impl SlotMap {
 
     pub(super) fn at(&self, address: &str) -> Option<&Arc<Master>> {
         self.masters.iter().find(|master| master.address == address)
+    }
+
+    /// What stands in slots that masters of this map have, and not any more in `after`, is another
+    /// server's now, which does not tell us of changes.
+    pub(super) fn forget_moved(&self, after: &SlotMap) {
+        for master in &self.masters {
+            let has_left = |slot: u16| {
+                let has =
+                    |map: &SlotMap| map.owner(slot).is_some_and(|owner| Arc::ptr_eq(owner, master));
+                has(self) && !has(after)
+            };
+            master.links.forget_where(|key| has_left(slot_of(key.as_bytes())));
+        }
     }
 
     /// The same, but for one slot that this node has now.
@@ -148,6 +162,32 @@ impl SlotMap {
 pub(super) fn read_slots(reply: &Value, asked: &str) -> Option<Vec<Range>> {
     let Value::Array(ranges) = reply else { return None };
     ranges.iter().map(|range| read_range(range, asked)).collect()
+}
+
+/// The slots of the master of this id, in what `CLUSTER SLOTS` gave; `None` if it is something else.
+pub(in crate::store::redis) fn slots_of(
+    id: &[u8],
+    reply: &Value,
+) -> Option<Vec<RangeInclusive<u16>>> {
+    let Value::Array(ranges) = reply else { return None };
+    let mut own = Vec::new();
+    for range in ranges {
+        let Value::Array(range) = range else { return None };
+        let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = range.as_slice()
+        else {
+            return None;
+        };
+        let [_, _, of, ..] = master.as_slice() else { return None };
+        let is_own = match of {
+            Value::BulkString(of) => of == id,
+            Value::SimpleString(of) => of.as_bytes() == id,
+            _ => return None,
+        };
+        if is_own {
+            own.push(u16::try_from(*first).ok()?..=u16::try_from(*last).ok()?);
+        }
+    }
+    Some(own)
 }
 
 fn read_range(range: &Value, asked: &str) -> Option<Range> {

@@ -134,7 +134,8 @@ impl Cluster {
                     notice!("the Redis cluster at {} has {number} masters", self.address);
                 }
                 if before.as_ref().is_none_or(|before| !before.is_like(&map)) {
-                    self.map.store(Some(Arc::new(map)));
+                    let before = self.map.swap(Some(Arc::new(map)));
+                    self.forget_moved(before.as_deref());
                 }
                 let mut attempts = self.refresh.lock();
                 (attempts.error, attempts.in_vain_since) = (None, None);

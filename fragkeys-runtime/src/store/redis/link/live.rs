@@ -199,12 +199,9 @@ impl Live {
         !self.is_over() && !self.is_doubtful()
     }
 
-    /// What the server says of tracking on this connection.
-    pub(super) async fn tracking(&self) -> RedisResult<Value> {
-        let mut connection = self.connection.clone();
-        let mut question = redis::cmd("CLIENT");
-        question.arg("TRACKINGINFO");
-        connection.send_packed_command(&question).await
+    /// What the server says of what it tells on this connection; without a deadline.
+    pub(super) async fn prove(&self, question: &Pipeline) -> RedisResult<Vec<Value>> {
+        self.connection.clone().send_packed_commands(question, 0, question.len()).await
     }
 
     pub(super) fn is_lost(&self) -> bool {

@@ -61,11 +61,12 @@ impl Supervisor {
     async fn connect(&self) -> Result<Arc<Live>, Error> {
         let Link { server, wake, .. } = &*self.link;
         let (connection, cells) = server.connect().await?;
+        *self.link.lock_cells() = cells.as_ref().map(Arc::downgrade).unwrap_or_default();
         let live = Arc::new(Live::new(connection, cells, server.clone(), wake.clone()));
         self.ping(&live, LEAST_PATIENCE).await?;
         self.common.recent.replay(&live).await?;
         if let Some(ledger) = &self.common.ledger {
-            heartbeat::start(&live, ledger);
+            heartbeat::start(&live, ledger, self.common.is_of_cluster);
         }
         Ok(live)
     }
