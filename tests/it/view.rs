@@ -183,6 +183,24 @@ async fn a_floor_inside_of_a_snapshot_lifts_it(cache: Cache) {
     with_cache(cache.clone(), inside).await;
 }
 
+/// Where Redis shows what was before the bump, nothing from before it is found.
+#[tokio::test]
+async fn a_bump_of_its_own_is_seen_though_redis_has_lost_it() {
+    let server = RedisServer::start();
+    let cache = redis_cache(&server).await;
+    let source = Source::default();
+    let inside = snapshot(async {
+        call(&source, 1).await;
+        let before = server.get_raw("fragkeys:t:Row:1").unwrap();
+        cache.invalidate([Tag::new("Row", 1)]).await.unwrap();
+        server.set_raw("fragkeys:t:Row:1", &before);
+        assert_eq!(call(&source, 1).await, ("row 1, run 1".to_owned(), Outcome::Miss));
+        assert_eq!(call(&source, 1).await, ("row 1, run 1".to_owned(), Outcome::Hit));
+    });
+    with_cache(cache.clone(), inside).await;
+    assert_eq!(with_cache(cache, call(&source, 1)).await.0, "row 1, run 0", "or it shows nothing");
+}
+
 /// Two caches that know one tag: each has versions of its own.
 #[tokio::test]
 async fn a_snapshot_keeps_caches_apart() {

@@ -24,6 +24,8 @@ struct Options {
 enum Mode {
     Full,
     Quick,
+    /// Bumps beside `MSET`, and nothing else.
+    Bumps,
     Smoke,
 }
 
@@ -32,6 +34,7 @@ impl Options {
         let mut words: Vec<String> = std::env::args().skip(1).collect();
         let mode = match words.first().map(String::as_str) {
             Some("--quick") => Mode::Quick,
+            Some("--bumps") => Mode::Bumps,
             Some("--smoke") => Mode::Smoke,
             _ => return Options { mode: Mode::Full, wanted: words },
         };
@@ -45,7 +48,7 @@ impl Options {
     fn plan(&self) -> Plan {
         match self.mode {
             Mode::Full => Plan::FULL,
-            Mode::Quick => Plan::QUICK,
+            Mode::Quick | Mode::Bumps => Plan::QUICK,
             Mode::Smoke => Plan::SMOKE,
         }
     }

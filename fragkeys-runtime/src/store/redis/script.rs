@@ -31,30 +31,59 @@ end
 local told = {now}
 ";
 
+/// What a bump finds that is not older than `now`: a version, above which the next one must be
+/// (where `INCR` can count no further, `now` is at least another number), or a guard's mark, which is
+/// left to another script that knows the guards. Both add what they did to `told`.
+const ABOVE: &str = r"
+local function is_ahead(before)
+    return before and before >= now and (is_version(before) or is_mark(before))
+end
+local function put_above(i, before)
+    local key, version = KEYS[i], before
+    if is_version(before) then
+        version = now
+        redis.call('SET', key, before)
+        redis.pcall('INCR', key)
+        local next = redis.call('GET', key)
+        if next ~= before and is_version(next) then version = next end
+    end
+    redis.call('SET', key, version, 'PX', ARGV[1])
+    told[#told + 1] = i
+    told[#told + 1] = version
+end
+";
+
 /// max(current + 1, now). Nearly always that is `now`: so it is written at once, which tells what
-/// was there, and put right where that was not older. `INCR` adds without Lua's rounding; where it
-/// cannot (the largest number of all), `now` is at least another number. What a guard has marked is
-/// left to another script, which knows the guards.
+/// was there, and put right where that was not older. `INCR` adds without Lua's rounding.
 const BUMP_EACH: &str = r"
 local write, lifetime = redis.pcall, ARGV[1]
 for i, key in ipairs(KEYS) do
     local before = write('SET', key, now, 'PX', lifetime, 'GET')
     if type(before) == 'table' then
         redis.call('SET', key, now, 'PX', lifetime)
-    elseif before and before >= now and is_version(before) then
-        local version = now
-        redis.call('SET', key, before)
-        redis.pcall('INCR', key)
-        local next = redis.call('GET', key)
-        if next ~= before and is_version(next) then version = next end
-        redis.call('SET', key, version, 'PX', lifetime)
-        told[#told + 1] = i
-        told[#told + 1] = version
-    elseif before and before >= now and is_mark(before) then
-        redis.call('SET', key, before, 'PX', lifetime)
-        told[#told + 1] = i
-        told[#told + 1] = before
+    elseif is_ahead(before) then
+        put_above(i, before)
     end
+end
+return told
+";
+
+/// The same for many, at a third of the price: what is older than `now` is removed, and whoever
+/// reads the tag next seeds a version that is newer (I2). So `now` is told without its three digits:
+/// a floor, below which no seed of this time is. What is ahead is never removed, not even for as long
+/// as it takes to put it back: a server without memory would refuse that, and a mark were lost.
+const REMOVE_EACH: &str = r"
+local AT_ONCE = 1000
+now = string.sub(now, 1, 16) .. '000'
+told[1] = now
+for first = 1, #KEYS, AT_ONCE do
+    local last = math.min(first + AT_ONCE - 1, #KEYS)
+    local older = {}
+    for at, before in ipairs(redis.call('MGET', unpack(KEYS, first, last))) do
+        local i = first + at - 1
+        if is_ahead(before) then put_above(i, before) else older[#older + 1] = KEYS[i] end
+    end
+    if #older > 0 then redis.call('UNLINK', unpack(older)) end
 end
 return told
 ";
@@ -220,7 +249,8 @@ pub(super) static RENEW_LEASES: LazyLock<Script> =
 pub(super) static RELEASE_LEASES: LazyLock<Script> =
     LazyLock::new(|| Script::new("", RELEASE_EACH_LEASE));
 
-pub(super) static BUMP: LazyLock<Script> = LazyLock::new(|| Script::new(PRELUDE, BUMP_EACH));
+pub(super) static BUMP: LazyLock<Script> = LazyLock::new(|| bump(BUMP_EACH));
+pub(super) static REMOVE: LazyLock<Script> = LazyLock::new(|| bump(REMOVE_EACH));
 pub(super) static SEED: LazyLock<Script> = LazyLock::new(|| Script::new(PRELUDE, SEED_EACH));
 pub(super) static BUMP_ORIGINAL: LazyLock<Script> =
     LazyLock::new(|| Script::new(PRELUDE_OF_ORIGINAL, BUMP_EACH_OF_ORIGINAL));
@@ -230,6 +260,10 @@ pub(super) static SEED_ORIGINAL: LazyLock<Script> =
 pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(PRELUDE, RENEW_EACH));
 pub(super) static RENEW_ORIGINAL: LazyLock<Script> =
     LazyLock::new(|| Script::new(PRELUDE_OF_ORIGINAL, RENEW_EACH_OF_ORIGINAL));
+
+fn bump(each: &str) -> Script {
+    Script::new(&format!("{PRELUDE}{ABOVE}"), each)
+}
 
 /// A script, its source and its name in Redis.
 pub(super) struct Script {
