@@ -201,6 +201,7 @@ async fn a_cluster_by_tls() {
     for master in &cluster.nodes[..3] {
         assert!(master.keys("fragkeys:t:*").len() > 10, "tags are with each master");
     }
+    cluster.replaces_soon();
     cluster.nodes[1].kill();
     eventually("the replica is found", async || cache.invalidate(tags()).await.is_ok()).await;
     assert!(cluster.nodes[4].keys("fragkeys:t:*").len() > 10);

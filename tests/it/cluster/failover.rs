@@ -36,6 +36,7 @@ async fn start() -> (Cluster, Cache, usize) {
     let cluster = Cluster::start_with(&["--cluster-require-full-coverage", "no"]);
     let cache = Config::redis_cluster(cluster.urls()).operation_timeout(PATIENCE);
     let cache = cache.build().await.unwrap();
+    cluster.replaces_soon();
     let root = cluster.owner(cluster.slot(ROOT), 0);
     (cluster, cache, root)
 }
@@ -221,6 +222,7 @@ async fn i5_a_cluster_that_wants_to_be_whole() {
     let cache = Config::redis_cluster(cluster.urls()).operation_timeout(PATIENCE);
     let cache = cache.build().await.unwrap();
     eventually("a hit", async || read(&cache, 1).await).await;
+    cluster.replaces_soon();
     cluster.nodes[2].kill();
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(1) {
@@ -244,7 +246,8 @@ async fn i2_a_replica_that_takes_over_in_good_order() {
             cluster.nodes[master].cli(&["ROLE"]).starts_with("slave")
         });
         for id in 0..ROWS {
-            assert!(read(&cache, id).await, "row {id}");
+            let (was_there, outcome) = fragkeys::observe(read(&cache, id)).await;
+            assert!(was_there, "row {id}: {outcome:?}, {:?}, {}", cache.stats(), cache.health());
         }
         cache.invalidate((0..ROWS).map(|id| Tag::new("Row", id))).await.unwrap();
         for id in 0..ROWS {

@@ -145,7 +145,7 @@ async fn hits_are_back_within_a_second() {
         let back = Instant::now();
         eventually("hits are back", async || call(&cache, &source).await.1 == Outcome::Hit).await;
         let took = back.elapsed();
-        assert!(took < Duration::from_secs(1), "killed: {is_killed}, back after {took:?}");
+        assert!(took < Duration::from_secs(1) + SLACK, "killed: {is_killed}, back after {took:?}");
     }
 }
 

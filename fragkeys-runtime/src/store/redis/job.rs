@@ -56,20 +56,12 @@ impl<'a> Job<'a> {
         Job { for_marked: Some(script), ..self }
     }
 
-    /// What is left of it to do when this was told.
-    fn rest(&self, told: &[(usize, Result<Bytes, Error>)]) -> Option<Job<'a>> {
+    /// What is left of it to do where these tags turned out to be marked.
+    fn rest(&self, marked: &HashSet<usize>) -> Option<Job<'a>> {
         let script = self.for_marked?;
-        let is_marked = |(_, text): &&(usize, Result<Bytes, Error>)| {
-            text.as_ref().is_ok_and(|text| is_mark(text))
-        };
-        let marked: HashSet<usize> = told.iter().filter(is_marked).map(|(at, _)| *at).collect();
         let tags = self.tags.iter().copied().filter(|(at, _)| marked.contains(at));
         let tags: Vec<_> = tags.collect();
         (!tags.is_empty()).then(|| Job::of_guards(script, tags, self.lifetime, Vec::new()))
-    }
-
-    fn is_about(&self, index: usize) -> bool {
-        self.tags.iter().any(|(at, _)| *at == index)
     }
 
     /// A text for each tag, or why there is none.
@@ -102,11 +94,13 @@ impl RedisStore {
         deadline: Deadline,
     ) -> (Vec<(usize, Result<Bytes, Error>)>, Vec<Result<Value, Error>>) {
         let (jobs, mut texts, others) = self.run_once(jobs, others, deadline).await;
-        let rest: Vec<Job<'_>> = jobs.iter().filter_map(|job| job.rest(&texts)).collect();
+        // Jobs may be as many as there are tags: each is looked at once.
+        let marked: HashSet<usize> = texts.iter().filter_map(marked).collect();
+        let rest: Vec<Job<'_>> = jobs.iter().filter_map(|job| job.rest(&marked)).collect();
         if !rest.is_empty() {
-            let (rest, told, _) = self.run_once(rest, Vec::new(), deadline).await;
-            let is_of_rest = |at: &usize| rest.iter().any(|job| job.is_about(*at));
-            texts.retain(|(at, _)| !is_of_rest(at));
+            let (_, told, _) = self.run_once(rest, Vec::new(), deadline).await;
+            let again: HashSet<usize> = told.iter().map(|(at, _)| *at).collect();
+            texts.retain(|(at, _)| !again.contains(at));
             texts.extend(told);
         }
         (texts, others)
@@ -239,6 +233,11 @@ impl RedisStore {
         self.remember(stand, Some(lifetime));
         versions
     }
+}
+
+/// The index of a tag of which its guards' mark was told.
+fn marked((at, text): &(usize, Result<Bytes, Error>)) -> Option<usize> {
+    text.as_ref().is_ok_and(|text| is_mark(text)).then_some(*at)
 }
 
 fn no_version() -> Error {
