@@ -11,16 +11,12 @@ use super::cell::forget_everywhere;
 use super::guard::{LEAVE, SETTLE, guarded};
 use super::reply::{is_error, nonsense, read_told, read_version};
 use super::route::Command;
-use super::script::{BUMP, BUMP_ORIGINAL, REMOVE, SEED, SEED_ORIGINAL, Script};
+use super::script::{BUMP, BUMP_ORIGINAL, MANY, SEED, SEED_ORIGINAL, Script};
 use super::{RedisStore, nobody_wrote, script_keys};
 use crate::error::Error;
 use crate::store::{Deadline, GuardId};
 use crate::tag::{Kind, Tag};
 use crate::version::{Version, is_mark};
-
-/// So many tags are removed by a bump instead of written: where Redis would be busy for more than
-/// 0.3 ms. Below that, `Bumped` tells the versions that stand there.
-const MANY: usize = 256;
 
 /// A script to run over tags, each with its index in the list that it comes from.
 pub(super) struct Job<'a> {
@@ -208,7 +204,6 @@ impl RedisStore {
             tags.iter().enumerate().partition(|(_, tag)| tag.kind() == Kind::Original);
         let are_removed = leaving.is_none() && own.len() >= MANY;
         let own = match leaving {
-            None if are_removed => Job::of(&REMOVE, own, lifetime).and_for_marked(&LEAVE),
             None => Job::of(&BUMP, own, lifetime).and_for_marked(&LEAVE),
             Some(guard) => Job::of_guards(&LEAVE, own, lifetime, vec![guard.to_string()]),
         };

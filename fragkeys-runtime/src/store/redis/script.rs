@@ -55,36 +55,36 @@ end
 
 /// max(current + 1, now). Nearly always that is `now`: so it is written at once, which tells what
 /// was there, and put right where that was not older. `INCR` adds without Lua's rounding.
+///
+/// Of [`MANY`] tags, what is older than `now` is removed instead, at less than half of the price: whoever
+/// reads the tag next seeds a version that is newer (I2). So `now` is told without its three digits: a
+/// floor, below which no seed of this time is. What is ahead is never removed, not even for as long as
+/// it takes to put it back: a server without memory would refuse that, and a mark would be lost.
 const BUMP_EACH: &str = r"
-local write, lifetime = redis.pcall, ARGV[1]
-for i, key in ipairs(KEYS) do
-    local before = write('SET', key, now, 'PX', lifetime, 'GET')
-    if type(before) == 'table' then
-        redis.call('SET', key, now, 'PX', lifetime)
-    elseif is_ahead(before) then
-        put_above(i, before)
+local function write_each()
+    local write, lifetime = redis.pcall, ARGV[1]
+    for i, key in ipairs(KEYS) do
+        local before = write('SET', key, now, 'PX', lifetime, 'GET')
+        if type(before) == 'table' then
+            redis.call('SET', key, now, 'PX', lifetime)
+        elseif is_ahead(before) then
+            put_above(i, before)
+        end
     end
 end
-return told
-";
-
-/// The same for many, at a third of the price: what is older than `now` is removed, and whoever
-/// reads the tag next seeds a version that is newer (I2). So `now` is told without its three digits:
-/// a floor, below which no seed of this time is. What is ahead is never removed, not even for as long
-/// as it takes to put it back: a server without memory would refuse that, and a mark were lost.
-const REMOVE_EACH: &str = r"
-local AT_ONCE = 1000
-now = string.sub(now, 1, 16) .. '000'
-told[1] = now
-for first = 1, #KEYS, AT_ONCE do
-    local last = math.min(first + AT_ONCE - 1, #KEYS)
-    local older = {}
-    for at, before in ipairs(redis.call('MGET', unpack(KEYS, first, last))) do
-        local i = first + at - 1
-        if is_ahead(before) then put_above(i, before) else older[#older + 1] = KEYS[i] end
+local function remove_each()
+    now = string.sub(now, 1, 16) .. '000'
+    told[1] = now
+    for first = 1, #KEYS, 1000 do
+        local last, older = math.min(first + 999, #KEYS), {}
+        for at, before in ipairs(redis.call('MGET', unpack(KEYS, first, last))) do
+            local i = first + at - 1
+            if is_ahead(before) then put_above(i, before) else older[#older + 1] = KEYS[i] end
+        end
+        if #older > 0 then redis.call('UNLINK', unpack(older)) end
     end
-    if #older > 0 then redis.call('UNLINK', unpack(older)) end
 end
+if #KEYS < MANY then write_each() else remove_each() end
 return told
 ";
 
@@ -249,8 +249,13 @@ pub(super) static RENEW_LEASES: LazyLock<Script> =
 pub(super) static RELEASE_LEASES: LazyLock<Script> =
     LazyLock::new(|| Script::new("", RELEASE_EACH_LEASE));
 
-pub(super) static BUMP: LazyLock<Script> = LazyLock::new(|| bump(BUMP_EACH));
-pub(super) static REMOVE: LazyLock<Script> = LazyLock::new(|| bump(REMOVE_EACH));
+/// A bump of so many tags removes them, where one of fewer writes: there Redis would be busy for more
+/// than 0.3 ms. Below that, what is told is what stands there.
+pub(super) const MANY: usize = 256;
+
+pub(super) static BUMP: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(&format!("{PRELUDE}local MANY = {MANY}{ABOVE}"), BUMP_EACH)
+});
 pub(super) static SEED: LazyLock<Script> = LazyLock::new(|| Script::new(PRELUDE, SEED_EACH));
 pub(super) static BUMP_ORIGINAL: LazyLock<Script> =
     LazyLock::new(|| Script::new(PRELUDE_OF_ORIGINAL, BUMP_EACH_OF_ORIGINAL));
@@ -260,10 +265,6 @@ pub(super) static SEED_ORIGINAL: LazyLock<Script> =
 pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(PRELUDE, RENEW_EACH));
 pub(super) static RENEW_ORIGINAL: LazyLock<Script> =
     LazyLock::new(|| Script::new(PRELUDE_OF_ORIGINAL, RENEW_EACH_OF_ORIGINAL));
-
-fn bump(each: &str) -> Script {
-    Script::new(&format!("{PRELUDE}{ABOVE}"), each)
-}
 
 /// A script, its source and its name in Redis.
 pub(super) struct Script {
