@@ -22,7 +22,7 @@ const LATE: &str = "60000";
 
 const BASE: [[&str; 2]; 5] = [
     ["--cluster-enabled", "yes"],
-    ["--cluster-node-timeout", SOON],
+    ["--cluster-node-timeout", LATE],
     // A replica takes over however long ago it last heard of its master.
     ["--cluster-replica-validity-factor", "0"],
     ["--cluster-allow-replica-migration", "no"],
@@ -110,9 +110,11 @@ impl Cluster {
         let args = BASE.as_flattened().iter().chain(args).map(|&arg| arg.to_owned()).collect();
         let mut cluster = Self { nodes: Vec::new(), args, other_ports, _turn: Turn::wait() };
         cluster.nodes = (0..2 * MASTERS).map(|_| cluster.node()).collect();
-        // While they find each other soon, none is replaced that is kept waiting.
+        cluster.meet_all();
+        // Who replicates whom gets around soon, and meanwhile none is replaced that is kept waiting.
         cluster.configure("cluster-replica-no-failover", "yes");
-        cluster.join();
+        cluster.configure("cluster-node-timeout", SOON);
+        cluster.replicate();
         cluster.configure("cluster-node-timeout", LATE);
         cluster.configure("cluster-replica-no-failover", "no");
         cluster
@@ -134,7 +136,9 @@ impl Cluster {
         RedisServer::begin(None, self.other_ports, &args)
     }
 
-    fn join(&self) {
+    /// Makes masters of the first three, and all known to all. That takes them longer than a second,
+    /// where a machine is busy, and who is late is not met again.
+    fn meet_all(&self) {
         for (index, node) in self.nodes.iter().enumerate() {
             node.cli(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()]);
             if index < MASTERS {
@@ -148,6 +152,10 @@ impl Cluster {
             let known = node.cli(&["CLUSTER", "NODES"]);
             known.lines().count() == 2 * MASTERS && !known.contains("handshake")
         });
+    }
+
+    /// Makes replicas of the others.
+    fn replicate(&self) {
         for (index, replica) in self.nodes[MASTERS..].iter().enumerate() {
             replica.cli(&["CLUSTER", "REPLICATE", &self.id(index)]);
         }

@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the harness waits for something that should happen soon.
-pub const DEADLINE: Duration = Duration::from_secs(10);
+/// How long the harness waits for something that should happen soon, on the slowest of machines.
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 const POLL_EVERY: Duration = Duration::from_millis(2);
 

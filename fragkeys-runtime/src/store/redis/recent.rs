@@ -30,7 +30,7 @@ use crate::version::Version;
 
 mod memory;
 
-/// How long a server is given for what it is asked at once.
+/// How long a server is given at least for what it is asked at once: else as long as calls wait.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Runs of a script in a cluster, each for one slot and with its source.
 const SLOTS_AT_ONCE: usize = 500;
@@ -42,6 +42,7 @@ pub(super) struct Recent {
     replays: AtomicU64,
     prefix: String,
     tag_lifetime: Duration,
+    patience: Duration,
     /// Then one run may name the keys of one slot, and a server has some slots only.
     is_cluster: bool,
     /// Where a bump waits that the server refuses to renew.
@@ -55,6 +56,7 @@ impl Recent {
             replays: AtomicU64::new(0),
             prefix: settings.prefix.clone(),
             tag_lifetime: settings.tag_lifetime,
+            patience: settings.operation_timeout.max(PATIENCE),
             is_cluster,
             queue,
         }
@@ -136,7 +138,7 @@ impl Recent {
                 let keys = bumps.iter().map(|(tag, _)| version_key(&self.prefix, tag));
                 pipeline.cmd("MGET").arg(keys.collect::<Vec<_>>());
             }
-            let replies = live.ask(&pipeline, runs.len(), Deadline::after(PATIENCE)).await?;
+            let replies = live.ask(&pipeline, runs.len(), Deadline::after(self.patience)).await?;
             for (bumps, reply) in runs.iter().zip(replies) {
                 if self.is_cluster && is_elsewhere(&reply) {
                     continue;
@@ -170,7 +172,7 @@ impl Recent {
             let versions: Vec<u64> = bumps.iter().map(|(_, version)| (*version).into()).collect();
             pipeline.add_command(script.call_with_versions(&keys, self.tag_lifetime, &versions));
         }
-        let replies = live.ask(&pipeline, runs.len(), Deadline::after(PATIENCE)).await?;
+        let replies = live.ask(&pipeline, runs.len(), Deadline::after(self.patience)).await?;
         for (bumps, reply) in runs.iter().zip(replies) {
             if self.is_cluster && is_elsewhere(&reply) {
                 continue;
@@ -195,7 +197,7 @@ impl Recent {
         let keys: Vec<String> = script_keys(&self.prefix, &root).collect();
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.add_command(BUMP.call_with_source(&keys, self.tag_lifetime));
-        let replies = live.ask(&pipeline, 1, Deadline::after(PATIENCE)).await?;
+        let replies = live.ask(&pipeline, 1, Deadline::after(self.patience)).await?;
         let reply = replies.into_iter().next().ok_or_else(|| nonsense("no reply"))?;
         if matches!(reply, Value::ServerError(_)) {
             // In a cluster the root is likely to be somewhere else; the queue finds it.

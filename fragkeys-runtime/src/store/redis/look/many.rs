@@ -169,7 +169,7 @@ impl RedisStore {
         deadline: Deadline,
     ) -> Vec<(usize, Result<Found, Error>)> {
         let Rest { identities, tags, mut known } = rest;
-        // Under a version that was not there deadline now there is no entry.
+        // Under a version that was not there until now there is no entry.
         let places: Vec<Option<Arc<Place>>> =
             identities.iter().map(|(_, identity)| tags.place(identity, &known).ok()).collect();
         let keys: Vec<&str> = places.iter().flatten().map(|place| &*place.key).collect();
