@@ -157,8 +157,8 @@ async fn a_login_that_fails_says_what_to_do() {
 async fn an_acl_user_with_few_permissions() {
     let server = RedisServer::start();
     let commands = [
-        "get", "set", "mget", "del", "unlink", "incr", "pexpire", "pttl", "time", "eval", "evalsha",
-        "ping",
+        "get", "set", "mget", "del", "unlink", "incr", "pexpire", "pttl", "time", "eval",
+        "evalsha", "ping",
     ];
     let mut rules = vec!["ACL", "SETUSER", "least", "on", ">pw", "~fragkeys:*", "-@all"];
     let allowed: Vec<String> = commands.iter().map(|command| format!("+{command}")).collect();

@@ -101,7 +101,8 @@ impl<T> Sight<T> {
             None => return own.is_empty().then(Vec::new),
         };
         let tags = &all.identity.tags;
-        let known: HashMap<&Tag, Version> = tags.iter().zip(place.versions(tags.len())).collect();
+        let known: HashMap<&Tag, Version> =
+            tags.iter().zip(place.versions.iter().copied()).collect();
         own.iter().map(|tag| known.get(tag).copied()).collect()
     }
 }
@@ -119,7 +120,7 @@ async fn find<T>(
     if let Some(identity) = list::recall(request) {
         let (looked, value) = look_for_all(request, identity, reading, budget).await?;
         // From the first look: nothing that is stored is newer than these.
-        versions = Some(looked.1.versions(looked.0.identity.tags.len())[..number].to_vec());
+        versions = Some(looked.1.versions[..number].to_vec());
         all = Some(looked);
         if value.is_some() {
             return Ok((versions.unwrap_or_default(), all, value));
@@ -138,11 +139,11 @@ async fn find<T>(
         let identity = Arc::new(identity);
         list::remember(request, &identity);
         let (looked, found) = look_for_all(request, identity, reading, budget).await?;
-        versions = Some(looked.1.versions(looked.0.identity.tags.len())[..number].to_vec());
+        versions = Some(looked.1.versions[..number].to_vec());
         all = Some(looked);
         value = found;
     }
-    Ok((versions.unwrap_or_else(|| place.versions(number)), all, value))
+    Ok((versions.unwrap_or_else(|| place.versions.to_vec()), all, value))
 }
 
 async fn look_for_all<T>(

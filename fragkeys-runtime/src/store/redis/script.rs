@@ -253,9 +253,8 @@ pub(super) static RELEASE_LEASES: LazyLock<Script> =
 /// than 0.3 ms. Below that, what is told is what stands there.
 pub(super) const MANY: usize = 256;
 
-pub(super) static BUMP: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&format!("{PRELUDE}local MANY = {MANY}{ABOVE}"), BUMP_EACH)
-});
+pub(super) static BUMP: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&format!("{PRELUDE}local MANY = {MANY}{ABOVE}"), BUMP_EACH));
 pub(super) static SEED: LazyLock<Script> = LazyLock::new(|| Script::new(PRELUDE, SEED_EACH));
 pub(super) static BUMP_ORIGINAL: LazyLock<Script> =
     LazyLock::new(|| Script::new(PRELUDE_OF_ORIGINAL, BUMP_EACH_OF_ORIGINAL));
