@@ -112,7 +112,8 @@ impl Cache {
 
     /// Gives each tag a new version: every entry that depends on one of them misses from
     /// now on, in every process. One round trip for each 10,000 tags, however many entries
-    /// depend on them.
+    /// depend on them. Of 256 tags or more, those in Redis get it when they are read next; then
+    /// [`Bumped`] tells a number that it is at least.
     ///
     /// Call it after the change is committed, or inside of [`on_commit`](crate::on_commit), where
     /// it waits for that. Bumped before, a reader can still store the old value under the new

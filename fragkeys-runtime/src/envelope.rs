@@ -6,7 +6,7 @@
 //! 2   created   8 bytes, ms since 1970 by the writer's clock
 //! 10  expires   8 bytes, the same: when the value is due (the store may keep it longer)
 //! 18  checksum  8 bytes, xxh3 of what follows, seeded with that of what precedes
-//! 26  address   4 bytes of length, then the bytes: identity and versions
+//! 26  address   4 bytes of length, then the bytes: identity and a hash of the versions
 //! ..  payload   the rest, as the codec wrote it; with the flag, 4 bytes behind it: how many ms the
 //!               run took
 //! ```
@@ -24,7 +24,7 @@ use crate::grace::Age;
 mod tests;
 
 /// Changes with this layout or with the bytes of an address.
-const FORMAT: u8 = 0xF1;
+const FORMAT: u8 = 0xF2;
 /// Of an entry that is kept past its time. Who knows nothing of grace takes it for a stranger's.
 const KEPT_LONGER: u8 = 1;
 const RUN_TIME: usize = size_of::<u32>();

@@ -1,8 +1,9 @@
 //! Keys, by pure computation: no I/O, no clock.
 //!
-//! An *address* is everything that an entry must match: the identity and the
-//! versions of its tags. The key is its hash; the entry holds the address itself,
-//! so that a collision of hashes is a miss (I4).
+//! An *address* is everything that an entry must match: the identity, and a hash of the versions of
+//! its tags. The key is its hash; the entry holds the address itself, so that a collision of hashes
+//! is a miss (I4). Versions are hashed there too, as nobody can choose them: sixteen tags make an
+//! entry no larger than one.
 
 use std::sync::Arc;
 
@@ -29,36 +30,29 @@ pub(crate) struct Identity {
 impl Identity {
     /// Where the entry stands under these versions, one for each of `tags`.
     pub(crate) fn at(&self, versions: &[Version]) -> Place {
-        let mut address = Vec::with_capacity(self.bytes.len() + versions.len() * 8);
-        address.extend_from_slice(&self.bytes);
-        for version in versions {
-            address.extend_from_slice(&version.to_le_bytes());
-        }
-        self.at_address(address)
-    }
-
-    fn at_address(&self, address: Vec<u8>) -> Place {
+        let address = [&self.bytes[..], &xxh3_128(&to_bytes(versions)).to_le_bytes()].concat();
         let key = format!("{}:{:032x}", self.key_base, xxh3_128(&address));
-        Place { key, address, grounds: None }
+        Place { key, address, versions: versions.into(), grounds: None }
     }
 
     /// Where the way to the last good value stands, whatever the versions are.
     pub(crate) fn pointer(&self, prefix: &str) -> Place {
         let name = self.key_base.get(prefix.len() + ENTRY.len()..).unwrap_or_default();
         let key = format!("{prefix}{POINTER}{name}:{:032x}", xxh3_128(&self.bytes));
-        Place { key, address: self.bytes.clone(), grounds: None }
-    }
-
-    /// What a pointer to this place holds: the versions in its address.
-    pub(crate) fn versions_at<'a>(&self, place: &'a Place) -> &'a [u8] {
-        place.address.get(self.bytes.len()..).unwrap_or_default()
+        Place { key, address: self.bytes.clone(), versions: Box::default(), grounds: None }
     }
 
     /// The place that a pointer leads to; `None` if it holds something else than versions.
     pub(crate) fn pointed_at(&self, versions: &[u8]) -> Option<Place> {
-        let is_whole = versions.len() == self.tags.len() * 8;
-        is_whole.then(|| self.at_address([&self.bytes, versions].concat()))
+        let (versions, rest) = versions.as_chunks();
+        let is_whole = versions.len() == self.tags.len() && rest.is_empty();
+        let versions = versions.iter().copied().map(Version::from_le_bytes);
+        is_whole.then(|| self.at(&versions.collect::<Vec<_>>()))
     }
+}
+
+fn to_bytes(versions: &[Version]) -> Vec<u8> {
+    versions.iter().flat_map(|version| version.to_le_bytes()).collect()
 }
 
 /// One entry's key in the store, and the address that it must have been sealed for.
@@ -66,18 +60,17 @@ impl Identity {
 pub(crate) struct Place {
     pub(crate) key: String,
     pub(crate) address: Vec<u8>,
+    /// The versions that it is about, one for each tag of its identity; none of a pointer.
+    pub(crate) versions: Box<[Version]>,
     /// Where the near tier finds out for how long what stands here is right. `None` if there is no
     /// near tier, or nobody would tell.
     pub(crate) grounds: Option<Arc<Grounds>>,
 }
 
 impl Place {
-    /// The versions that it is about, so many as there are tags.
-    pub(crate) fn versions(&self, tags: usize) -> Vec<Version> {
-        let start = self.address.len().saturating_sub(tags * size_of::<u64>());
-        let versions = self.address.get(start..).unwrap_or_default();
-        let (versions, _) = versions.as_chunks();
-        versions.iter().copied().map(Version::from_le_bytes).collect()
+    /// What a pointer to this place holds.
+    pub(crate) fn pointed_to(&self) -> Vec<u8> {
+        to_bytes(&self.versions)
     }
 }
 

@@ -103,7 +103,8 @@ impl fmt::Debug for Version {
     }
 }
 
-/// What a bump did: each tag with its new version; or, inside of a transaction, which tags wait.
+/// What a bump did: each tag with its new version, or with a number that its version will be at least
+/// (of 256 tags or more in one call); or, inside of a transaction, which tags wait.
 ///
 /// It prints to a short text, fit for a header or a cookie, and is parsed from one: what
 /// [`at_least`](crate::at_least) takes.
@@ -199,12 +200,12 @@ impl Bumped {
         &self.held
     }
 
-    /// The tags and their new versions, each tag once.
+    /// The tags and their new versions, or what those are at least; each tag once.
     pub fn iter(&self) -> std::slice::Iter<'_, (Tag, Version)> {
         self.pairs.iter()
     }
 
-    /// The new version of one tag, if it was bumped.
+    /// The new version of one tag, or what it is at least; if it was bumped.
     #[must_use]
     pub fn version(&self, tag: &Tag) -> Option<Version> {
         self.pairs.iter().find(|(bumped, _)| bumped == tag).map(|(_, version)| *version)

@@ -138,10 +138,10 @@ impl View {
         budget: &mut Budget,
     ) -> Result<Found, Error> {
         let tags = &identity.tags;
-        let told = found.place.versions(tags.len());
+        let told = &*found.place.versions;
         let agreed = match &self.snapshot {
-            Some(snapshot) => snapshot.agree(cache, tags, &told, |tag| self.floors.get(tag)),
-            None => told.clone(),
+            Some(snapshot) => snapshot.agree(cache, tags, told, |tag| self.floors.get(tag)),
+            None => told.to_vec(),
         };
         if self.are_behind(tags, &agreed) {
             let message = "the store has older versions of its tags than `at_least` asks for";

@@ -156,8 +156,10 @@ async fn a_login_that_fails_says_what_to_do() {
 #[tokio::test]
 async fn an_acl_user_with_few_permissions() {
     let server = RedisServer::start();
-    let commands =
-        ["get", "set", "mget", "del", "incr", "pexpire", "pttl", "time", "eval", "evalsha", "ping"];
+    let commands = [
+        "get", "set", "mget", "del", "unlink", "incr", "pexpire", "pttl", "time", "eval",
+        "evalsha", "ping",
+    ];
     let mut rules = vec!["ACL", "SETUSER", "least", "on", ">pw", "~fragkeys:*", "-@all"];
     let allowed: Vec<String> = commands.iter().map(|command| format!("+{command}")).collect();
     rules.extend(allowed.iter().map(String::as_str));
@@ -168,6 +170,7 @@ async fn an_acl_user_with_few_permissions() {
     entry.set(&1).await.unwrap();
     assert_eq!(entry.get::<i32>().await.unwrap(), Some(1));
     cache.invalidate(["T"]).await.unwrap();
+    cache.invalidate((0..1_000).map(|id| Tag::new("T", id))).await.unwrap();
     cache.invalidate_all().await.unwrap();
     entry.delete().await.unwrap();
     assert_eq!(entry.get_or_set_with(|| async { 2 }).await, 2);

@@ -27,6 +27,7 @@ mod interop;
 mod invariants;
 mod key_ring;
 mod lease;
+mod many_tags;
 mod model;
 mod near;
 mod negative;

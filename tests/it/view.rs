@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use fragkeys::{
     Bumped, Cache, Outcome, Tag, at_least, observe, snapshot, tagged_cache, with_cache,
@@ -9,7 +10,7 @@ use fragkeys::{
 use fragkeys_tests::RedisServer;
 use tokio::sync::Barrier;
 
-use crate::support::{Source, memory_cache, over_both_stores, redis_cache, row};
+use crate::support::{Source, memory_cache, over_both_stores, patient, redis_cache, row};
 
 mod floors;
 mod round_trips;
@@ -181,6 +182,25 @@ async fn a_floor_inside_of_a_snapshot_lifts_it(cache: Cache) {
         assert_eq!(call(&source, 1).await, ("row 1, run 1".to_owned(), Outcome::Hit));
     });
     with_cache(cache.clone(), inside).await;
+}
+
+/// Where Redis shows what was before the bump, nothing from before it is found.
+#[tokio::test]
+async fn a_bump_of_its_own_is_seen_though_redis_has_lost_it() {
+    let server = RedisServer::start();
+    // Another connection, as for a lease, would make up for it.
+    let cache = patient(server.url()).lease_wait(Duration::ZERO).build().await.unwrap();
+    let source = Source::default();
+    let inside = snapshot(async {
+        call(&source, 1).await;
+        let before = server.get_raw("fragkeys:t:Row:1").unwrap();
+        cache.invalidate([Tag::new("Row", 1)]).await.unwrap();
+        server.set_raw("fragkeys:t:Row:1", &before);
+        assert_eq!(call(&source, 1).await, ("row 1, run 1".to_owned(), Outcome::Miss));
+        assert_eq!(call(&source, 1).await, ("row 1, run 1".to_owned(), Outcome::Hit));
+    });
+    with_cache(cache.clone(), inside).await;
+    assert_eq!(with_cache(cache, call(&source, 1)).await.0, "row 1, run 0", "or it shows nothing");
 }
 
 /// Two caches that know one tag: each has versions of its own.

@@ -24,6 +24,8 @@ struct Options {
 enum Mode {
     Full,
     Quick,
+    /// Bumps beside `MSET`, and nothing else.
+    Bumps,
     Smoke,
 }
 
@@ -32,11 +34,12 @@ impl Options {
         let mut words: Vec<String> = std::env::args().skip(1).collect();
         let mode = match words.first().map(String::as_str) {
             Some("--quick") => Mode::Quick,
+            Some("--bumps") => Mode::Bumps,
             Some("--smoke") => Mode::Smoke,
             _ => return Options { mode: Mode::Full, wanted: words },
         };
         words.remove(0);
-        if mode == Mode::Quick {
+        if mode != Mode::Smoke {
             words.push(HEADLINE.to_owned());
         }
         Options { mode, wanted: words }
@@ -45,7 +48,7 @@ impl Options {
     fn plan(&self) -> Plan {
         match self.mode {
             Mode::Full => Plan::FULL,
-            Mode::Quick => Plan::QUICK,
+            Mode::Quick | Mode::Bumps => Plan::QUICK,
             Mode::Smoke => Plan::SMOKE,
         }
     }
@@ -60,7 +63,14 @@ fn main() {
     let server = RedisServer::start();
     let url = server.url();
     let measured = runtime.block_on(runtime.spawn(async move {
-        let hits = hits(&url, &options).await;
+        let hits = match options.mode {
+            Mode::Bumps => {
+                // It is the cache that is wanted.
+                open_all(&url, &options.wanted).await;
+                Vec::new()
+            }
+            _ => hits(&url, &options).await,
+        };
         let bumps = match options.mode {
             Mode::Quick => String::new(),
             _ => bumps(&url, &options).await,
@@ -70,7 +80,7 @@ fn main() {
     let (hits, bumps) = measured.expect("no panic");
     let text = text(&hits, &bumps, &allocations);
     println!("{text}");
-    if mode == Mode::Quick {
+    if matches!(mode, Mode::Quick | Mode::Bumps) {
         return;
     }
     let results = Results::open(mode == Mode::Full);
@@ -127,6 +137,9 @@ async fn bumps(url: &str, options: &Options) -> String {
     let cache = fragkeys::cache_named("strict").expect("installed by its contenders");
     let spinners = Spinners::start();
     let beside = bump::beside_mset(&cache, connect(url, true).await, &plan).await;
+    if options.mode == Mode::Bumps {
+        return format!("## Bumps\n\n{beside}");
+    }
     let crowds = if options.mode == Mode::Smoke { [10, 100] } else { [1_000, 1_000_000] };
     let crowded = bump::with_entries(&cache, crowds, &plan).await;
     format!("## Bumps\n\n{beside}\n{crowded}\nKept awake by processes of {}.\n", spinners.kind)

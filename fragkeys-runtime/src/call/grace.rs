@@ -415,9 +415,8 @@ impl Request {
         let fresh_for = grace.fresh_for(&age, age.created);
         let pointer = grace.stands_in().then(|| self.identity.pointer(self.cache.prefix()));
         let pointer = pointer.and_then(|pointer| {
-            let versions = self.identity.versions_at(place);
             let kept_for = grace.kept_for(self.timeout);
-            let bytes = envelope::seal(&pointer.address, versions, kept_for)?;
+            let bytes = envelope::seal(&pointer.address, &place.pointed_to(), kept_for)?;
             Some((pointer, bytes))
         });
         (entry, fresh_for, pointer)

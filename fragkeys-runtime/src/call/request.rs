@@ -181,8 +181,8 @@ impl Request {
     /// Tells who takes over its tags as of which versions it is answered.
     pub(super) fn bequeath(&self, identity: &Identity, place: &Place) {
         if let Some(heir) = &self.heir {
-            let tags = &identity.tags;
-            heir.take(&self.cache, &self.name, tags, place.versions(tags.len()));
+            let versions = place.versions.iter().copied();
+            heir.take(&self.cache, &self.name, &identity.tags, versions);
         }
     }
 

@@ -21,7 +21,7 @@ pub(crate) struct Identities(Cache<Box<[u8]>, Arc<Identity>, Weight, Seeded>);
 pub(super) struct Weight;
 
 impl Weighter<Box<[u8]>, Arc<Identity>> for Weight {
-    /// The address stands in it twice, with the versions.
+    /// The identity's bytes stand in it twice: as they are, and in the address.
     fn weight(&self, bytes: &Box<[u8]>, identity: &Arc<Identity>) -> u64 {
         let tags: usize = identity.tags.iter().map(|tag| tag.as_str().len() + 96).sum();
         OVERHEAD + (bytes.len() + identity.bytes.len() * 2 + tags) as u64

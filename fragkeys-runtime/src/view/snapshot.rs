@@ -18,6 +18,8 @@ pub(super) struct Snapshot(Mutex<Vec<(Cache, HashMap<Tag, Seen>)>>);
 #[derive(Clone, Copy, Debug)]
 enum Seen {
     At(Version),
+    /// As the next call reads it, but no older than that: a bump of one's own.
+    From(Version),
     /// Each call reads it: a bump of one's own is under way, or what became of it is not known.
     Anew,
 }
@@ -29,7 +31,7 @@ impl Snapshot {
         let seen = of_cache(&mut of_caches, cache);
         let version = |tag| match seen.get(tag)? {
             Seen::At(version) => Some(*version),
-            Seen::Anew => None,
+            Seen::From(_) | Seen::Anew => None,
         };
         tags.iter().map(version).collect()
     }
@@ -57,6 +59,12 @@ impl Snapshot {
                         seen.insert(Seen::At(version));
                         version
                     }
+                    // What is older was read before the bump.
+                    Seen::From(least) if told < least => *least,
+                    Seen::From(_) => {
+                        seen.insert(Seen::At(*told));
+                        *told
+                    }
                     Seen::Anew => *told,
                 },
                 Entry::Vacant(vacant) => {
@@ -77,12 +85,13 @@ impl Snapshot {
         seen.extend(tags.iter().map(|tag| (tag.clone(), Seen::Anew)));
     }
 
-    /// What a bump gave is what is seen. Others' versions are told otherwise than they are read.
+    /// What a bump told is the least that is seen. Others' versions are told otherwise than they are
+    /// read.
     pub(super) fn note_bump(&self, cache: &Cache, tags: &[Tag], versions: &[Version]) {
         let mut of_caches = self.lock();
         let seen = of_cache(&mut of_caches, cache);
         let own = tags.iter().zip(versions).filter(|(tag, _)| tag.kind() == Kind::Own);
-        seen.extend(own.map(|(tag, version)| (tag.clone(), Seen::At(*version))));
+        seen.extend(own.map(|(tag, version)| (tag.clone(), Seen::From(*version))));
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(Cache, HashMap<Tag, Seen>)>> {

@@ -94,8 +94,7 @@ impl<T> Elsewhere<T> {
         let pointer = identity.pointer(cache.prefix());
         let bytes = cache.bytes_at(&pointer.key, &mut budget).await.ok()??;
         let place = identity.pointed_at(envelope::open(&bytes, &pointer.address)?)?;
-        let versions = place.versions(identity.tags.len());
-        if view.is_some_and(|view| !view.admits_old(&identity.tags, &versions)) {
+        if view.is_some_and(|view| !view.admits_old(&identity.tags, &place.versions)) {
             return None;
         }
         let entry = cache.bytes_at(&place.key, &mut budget).await.ok()??;

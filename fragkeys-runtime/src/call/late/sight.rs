@@ -141,7 +141,7 @@ impl<T> Sight<T> {
         }
         let known: HashMap<&Tag, Version> = match &self.all {
             Some((Request { identity, .. }, place)) => {
-                identity.tags.iter().zip(place.versions(identity.tags.len())).collect()
+                identity.tags.iter().zip(place.versions.iter().copied()).collect()
             }
             None => HashMap::new(),
         };
@@ -172,7 +172,7 @@ async fn find<T>(
     if let Some(identity) = list::recall(request) {
         let (looked, value) = look_for_all(request, identity, reading, budget).await?;
         // From the first look: nothing that is stored is newer than these.
-        versions = Some(looked.1.versions(looked.0.identity.tags.len())[..number].to_vec());
+        versions = Some(looked.1.versions[..number].to_vec());
         all = Some(looked);
         if value.is_some() {
             let versions = versions.unwrap_or_default();
@@ -191,11 +191,11 @@ async fn find<T>(
     {
         list::remember(request, identity);
         let (looked, found) = look_for_all(request, identity.clone(), reading, budget).await?;
-        versions = Some(looked.1.versions(looked.0.identity.tags.len())[..number].to_vec());
+        versions = Some(looked.1.versions[..number].to_vec());
         all = Some(looked);
         value = found;
     }
-    let versions = versions.unwrap_or_else(|| place.versions(number));
+    let versions = versions.unwrap_or_else(|| place.versions.to_vec());
     Ok(Seen { versions, all, listed, value })
 }
 
@@ -236,7 +236,7 @@ impl<T> ToStore<T> {
         let encoded = request.encode(ops, value).ok()?;
         let identity = Arc::new(list::with(&request.identity, &late));
         let place = request.of(identity.clone()).place(budget).await.ok()?;
-        let mut versions = place.versions(identity.tags.len());
+        let mut versions = place.versions.to_vec();
         versions.truncate(request.identity.tags.len());
         let (list, entry) = (Some(late), Some((Place::clone(&place), encoded)));
         let nearby = ops.reading.nearby;

@@ -11,7 +11,7 @@ use super::cell::forget_everywhere;
 use super::guard::{LEAVE, SETTLE, guarded};
 use super::reply::{is_error, nonsense, read_told, read_version};
 use super::route::Command;
-use super::script::{BUMP, BUMP_ORIGINAL, SEED, SEED_ORIGINAL, Script};
+use super::script::{BUMP, BUMP_ORIGINAL, MANY, SEED, SEED_ORIGINAL, Script};
 use super::{RedisStore, nobody_wrote, script_keys};
 use crate::error::Error;
 use crate::store::{Deadline, GuardId};
@@ -190,7 +190,8 @@ impl RedisStore {
         jobs.into_iter().filter(|job| !job.tags.is_empty()).collect()
     }
 
-    /// Gives each of these tags, which are no more than a run takes, a new version.
+    /// Gives each of these tags, which are no more than a run takes, a new version; or sees to it
+    /// that their next readers do, who find no older one than is told here.
     /// The guard that is named leaves its tags.
     pub(super) async fn bump_some(
         &self,
@@ -199,8 +200,9 @@ impl RedisStore {
         deadline: Deadline,
     ) -> Vec<Result<Version, Error>> {
         let lifetime = self.tag_lifetime;
-        let (original, own) =
+        let (original, own): (Vec<_>, Vec<_>) =
             tags.iter().enumerate().partition(|(_, tag)| tag.kind() == Kind::Original);
+        let are_removed = leaving.is_none() && own.len() >= MANY;
         let own = match leaving {
             None => Job::of(&BUMP, own, lifetime).and_for_marked(&LEAVE),
             Some(guard) => Job::of_guards(&LEAVE, own, lifetime, vec![guard.to_string()]),
@@ -221,7 +223,9 @@ impl RedisStore {
         }
         // Redis tells us, too, but not before it has answered.
         forget_everywhere(stamps.iter().map(|(tag, _)| self.version_key(tag)));
-        self.remember(stamps, Some(lifetime));
+        // Of what is removed, nobody knows the next version yet.
+        let stand = stamps.into_iter().filter(|(tag, _)| !are_removed || tag.kind() != Kind::Own);
+        self.remember(stand, Some(lifetime));
         versions
     }
 }

@@ -120,7 +120,7 @@ pub(super) fn hint(code: &str) -> &'static str {
         "MASTERDOWN" => "it is a replica that has lost its master: connect to the master",
         "NOAUTH" | "WRONGPASS" => "it wants other credentials: check user and password",
         "NOPERM" => {
-            "the user lacks a permission: fragkeys needs GET, SET, MGET, DEL, INCR, PEXPIRE, PTTL, TIME, EVAL and EVALSHA on its prefix (with guards also HSET, HGET, HGETALL, HDEL, HLEN and HEXISTS), and on the keys that `also_bump` names; SELECT for another database than 0"
+            "the user lacks a permission: fragkeys needs GET, SET, MGET, DEL, UNLINK, INCR, PEXPIRE, PTTL, TIME, EVAL and EVALSHA on its prefix (with guards also HSET, HGET, HGETALL, HDEL, HLEN and HEXISTS), and on the keys that `also_bump` names; SELECT for another database than 0"
         }
         "MISCONF" => "it cannot save to disk and refuses writes",
         "MOVED" | "ASK" => {

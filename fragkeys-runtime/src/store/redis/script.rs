@@ -31,31 +31,60 @@ end
 local told = {now}
 ";
 
-/// max(current + 1, now). Nearly always that is `now`: so it is written at once, which tells what
-/// was there, and put right where that was not older. `INCR` adds without Lua's rounding; where it
-/// cannot (the largest number of all), `now` is at least another number. What a guard has marked is
-/// left to another script, which knows the guards.
-const BUMP_EACH: &str = r"
-local write, lifetime = redis.pcall, ARGV[1]
-for i, key in ipairs(KEYS) do
-    local before = write('SET', key, now, 'PX', lifetime, 'GET')
-    if type(before) == 'table' then
-        redis.call('SET', key, now, 'PX', lifetime)
-    elseif before and before >= now and is_version(before) then
-        local version = now
+/// What a bump finds that is not older than `now`: a version, above which the next one must be
+/// (where `INCR` can count no further, `now` is at least another number), or a guard's mark, which is
+/// left to another script that knows the guards. Both add what they did to `told`.
+const ABOVE: &str = r"
+local function is_ahead(before)
+    return before and before >= now and (is_version(before) or is_mark(before))
+end
+local function put_above(i, before)
+    local key, version = KEYS[i], before
+    if is_version(before) then
+        version = now
         redis.call('SET', key, before)
         redis.pcall('INCR', key)
         local next = redis.call('GET', key)
         if next ~= before and is_version(next) then version = next end
-        redis.call('SET', key, version, 'PX', lifetime)
-        told[#told + 1] = i
-        told[#told + 1] = version
-    elseif before and before >= now and is_mark(before) then
-        redis.call('SET', key, before, 'PX', lifetime)
-        told[#told + 1] = i
-        told[#told + 1] = before
+    end
+    redis.call('SET', key, version, 'PX', ARGV[1])
+    told[#told + 1] = i
+    told[#told + 1] = version
+end
+";
+
+/// max(current + 1, now). Nearly always that is `now`: so it is written at once, which tells what
+/// was there, and put right where that was not older. `INCR` adds without Lua's rounding.
+///
+/// Of [`MANY`] tags, what is older than `now` is removed instead, at less than half of the price: whoever
+/// reads the tag next seeds a version that is newer (I2). So `now` is told without its three digits: a
+/// floor, below which no seed of this time is. What is ahead is never removed, not even for as long as
+/// it takes to put it back: a server without memory would refuse that, and a mark would be lost.
+const BUMP_EACH: &str = r"
+local function write_each()
+    local write, lifetime = redis.pcall, ARGV[1]
+    for i, key in ipairs(KEYS) do
+        local before = write('SET', key, now, 'PX', lifetime, 'GET')
+        if type(before) == 'table' then
+            redis.call('SET', key, now, 'PX', lifetime)
+        elseif is_ahead(before) then
+            put_above(i, before)
+        end
     end
 end
+local function remove_each()
+    now = string.sub(now, 1, 16) .. '000'
+    told[1] = now
+    for first = 1, #KEYS, 1000 do
+        local last, older = math.min(first + 999, #KEYS), {}
+        for at, before in ipairs(redis.call('MGET', unpack(KEYS, first, last))) do
+            local i = first + at - 1
+            if is_ahead(before) then put_above(i, before) else older[#older + 1] = KEYS[i] end
+        end
+        if #older > 0 then redis.call('UNLINK', unpack(older)) end
+    end
+end
+if #KEYS < MANY then write_each() else remove_each() end
 return told
 ";
 
@@ -224,7 +253,12 @@ pub(super) static RENEW_LEASES: LazyLock<Script> =
 pub(super) static RELEASE_LEASES: LazyLock<Script> =
     LazyLock::new(|| Script::new("", RELEASE_EACH_LEASE));
 
-pub(super) static BUMP: LazyLock<Script> = LazyLock::new(|| Script::new(PRELUDE, BUMP_EACH));
+/// A bump of so many tags removes them, where one of fewer writes: there Redis would be busy for more
+/// than 0.3 ms. Below that, what is told is what stands there.
+pub(super) const MANY: usize = 256;
+
+pub(super) static BUMP: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&format!("{PRELUDE}local MANY = {MANY}{ABOVE}"), BUMP_EACH));
 pub(super) static SEED: LazyLock<Script> = LazyLock::new(|| Script::new(PRELUDE, SEED_EACH));
 pub(super) static BUMP_ORIGINAL: LazyLock<Script> =
     LazyLock::new(|| Script::new(PRELUDE_OF_ORIGINAL, BUMP_EACH_OF_ORIGINAL));
