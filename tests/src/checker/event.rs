@@ -181,13 +181,9 @@ impl Event {
             }),
             1 => Event::Writing { row, number: a, at: b },
             2 => Event::Written { row, number: a, at: b },
-            3 => Event::Bump {
-                first: row,
-                rows: low(a),
-                called: b,
-                returned: c,
-                is_ok: small == 1,
-            },
+            3 => {
+                Event::Bump { first: row, rows: low(a), called: b, returned: c, is_ok: small == 1 }
+            }
             4 => Event::Settled { asked: a, answered: b },
             5 => Event::Stalled { from: a, until: b },
             6 => Event::Unanswered { row, start: a },
@@ -212,7 +208,8 @@ mod tests {
         let read = |outcome, is_near| {
             Event::Read(Read { row: 9, start: 1, end: u64::MAX, outcome, is_near, value })
         };
-        let reads = OUTCOMES.iter().flat_map(|outcome| [read(*outcome, false), read(*outcome, true)]);
+        let reads =
+            OUTCOMES.iter().flat_map(|outcome| [read(*outcome, false), read(*outcome, true)]);
         let others = [
             Event::Writing { row: 1, number: 2, at: 3 },
             Event::Written { row: 1, number: 2, at: 3 },

@@ -183,7 +183,9 @@ impl Fault {
                 thread::sleep(stay);
                 server.resume();
             }
-            ClientsKilled => drop(server.cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])),
+            ClientsKilled => {
+                drop(server.cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]))
+            }
             Flushed => server.flushall(),
             Evicting => {
                 set("maxmemory-policy", "allkeys-random");

@@ -131,11 +131,7 @@ struct Bump {
 impl Judge {
     /// Of all that happened but the calls, which may be left in it. The order is that in which
     /// each process logged it.
-    pub fn new(
-        rules: Rules,
-        rows: u32,
-        events: impl IntoIterator<Item = (Life, Event)>,
-    ) -> Self {
+    pub fn new(rules: Rules, rows: u32, events: impl IntoIterator<Item = (Life, Event)>) -> Self {
         let rows = (0..rows).map(|_| Row::default()).collect();
         let mut judge = Judge { rules, rows, stalls: HashMap::new(), violations: Vec::new() };
         let (mut bumps, mut settled, mut losses) = (Vec::new(), HashMap::new(), Vec::new());
@@ -190,7 +186,8 @@ impl Judge {
             let after = settled.partition_point(|(asked, _)| *asked < returned);
             settled.get(after).map(|(_, answered)| *answered)
         };
-        let is_lasting = |had: &u64| losses.iter().all(|(from, until)| had < from || *until < called);
+        let is_lasting =
+            |had: &u64| losses.iter().all(|(from, until)| had < from || *until < called);
         let had = had.filter(is_lasting);
         for row in &mut self.rows[first as usize..][..rows as usize] {
             row.promised_itself.entry(life).or_default().add(returned, called);

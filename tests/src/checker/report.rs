@@ -6,13 +6,13 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Mode, ROWS};
 use super::event::{Event, Read};
 use super::fault::Fault;
 use super::judge::{Judge, Rules, Violation};
 use super::log;
 use super::rig::Plan;
 use super::worker::{LEASE_WAIT, MAX_STALENESS, RUN};
+use super::{Mode, ROWS};
 
 /// How many violations are kept to be shown.
 const SHOWN: usize = 20;

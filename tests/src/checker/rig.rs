@@ -60,7 +60,10 @@ pub struct Rig<'a> {
 /// What the processes connect to.
 pub(super) enum Site {
     /// One server, and a way to it for each process.
-    Server { server: RedisServer, proxies: Vec<Proxy> },
+    Server {
+        server: RedisServer,
+        proxies: Vec<Proxy>,
+    },
     Cluster(Cluster, Masters),
 }
 
@@ -92,7 +95,8 @@ impl Rig<'_> {
         };
         let injector = Life { process: PROCESSES, number: 0 };
         let log = Log::create(folder, injector)?;
-        let mut rig = Rig { site, plan, folder, workers: Vec::new(), log, rng: Rng::new(plan.seed) };
+        let mut rig =
+            Rig { site, plan, folder, workers: Vec::new(), log, rng: Rng::new(plan.seed) };
         for process in 0..PROCESSES {
             let life = Life { process, number: 0 };
             rig.workers.push((life, rig.start(life)));
@@ -186,7 +190,9 @@ impl Rig<'_> {
 
     pub(super) fn any_slot(&mut self) -> u16 {
         let row = self.rng.below(ROWS as usize);
-        let Site::Cluster(cluster, _) = &self.site else { unreachable!("only a cluster has slots") };
+        let Site::Cluster(cluster, _) = &self.site else {
+            unreachable!("only a cluster has slots")
+        };
         cluster.slot(&format!("fragkeys:t:Row:{row}"))
     }
 

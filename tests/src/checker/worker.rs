@@ -199,7 +199,8 @@ impl Shared {
         let start = now();
         busy.since.store(start, Ordering::Release);
         let mut call = pin!(observe(cached_row(row)));
-        let at_once = std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+        let at_once =
+            std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
         let has_waited = at_once.is_pending();
         let (value, outcome) = match at_once {
             Poll::Ready(answer) => answer,

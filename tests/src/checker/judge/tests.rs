@@ -185,7 +185,8 @@ fn history(seed: u64) -> Made {
             *held = Value { row, number, began: time + 3 };
         } else {
             let outcome = Outcome::Hit;
-            let read = Read { row, start: time, end: time + 5, outcome, is_near: false, value: *held };
+            let read =
+                Read { row, start: time, end: time + 5, outcome, is_near: false, value: *held };
             reads.push((life, read));
         }
     }
@@ -206,7 +207,9 @@ fn i2_in_a_long_history_exactly_what_is_planted_is_found() {
         let at = reads.len() / 2 + usize::try_from(seed).unwrap();
         let (row, newest) = (reads[at].1.row, reads[at].1.value.number);
         let old = reads.iter().rev().map(|(_, read)| read.value);
-        let old = old.filter(|value| value.row == row && value.number < newest).max_by_key(|value| value.number);
+        let old = old
+            .filter(|value| value.row == row && value.number < newest)
+            .max_by_key(|value| value.number);
         reads[at].1.value = old.unwrap();
         assert_eq!(found(&reads), [at], "seed {seed}");
     }
