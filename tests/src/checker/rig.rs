@@ -83,6 +83,7 @@ impl Rig<'_> {
         let site = match plan.mode {
             Mode::Cluster => {
                 let cluster = Cluster::start();
+                cluster.replaces_soon();
                 let masters = Masters::of(&cluster);
                 Site::Cluster(cluster, masters)
             }

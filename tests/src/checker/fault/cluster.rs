@@ -121,6 +121,8 @@ fn settle(cluster: &Cluster) {
     let masters = || cluster.nodes.iter().filter(|node| role(node) == "master").count();
     expect("three masters", || masters() == 3);
     cluster.wait_until_whole();
+    // One that was started again does not know yet.
+    cluster.replaces_soon();
 }
 
 fn role(node: &RedisServer) -> String {
