@@ -104,10 +104,13 @@ struct Log {
     around: Option<Arc<Log>>,
 }
 
+/// In each cache.
+type Versions = Vec<(Option<Cache>, Version)>;
+
 #[derive(Default)]
 struct Noted {
     /// Each tag once, in the order in which they were first bumped, with its version in each cache.
-    tags: Vec<(Tag, Vec<(Option<Cache>, Version)>)>,
+    tags: Vec<(Tag, Versions)>,
     index: HashMap<Tag, usize>,
     is_partial: bool,
 }

@@ -70,8 +70,12 @@ pub(crate) async fn with_view<F: Future>(view: View, future: F) -> F::Output {
 }
 
 /// Runs a future whose cached calls tell this heir, and none around it.
-pub(crate) async fn with_heir<F: Future>(heir: Option<Arc<Heir>>, future: F) -> F::Output {
-    GIVEN.scope(Given { heir, ..given() }, future).await
+/// Not an `async fn`, which would have room for the future twice: calls are nested in calls.
+pub(crate) fn with_heir<F: Future>(
+    heir: Option<Arc<Heir>>,
+    future: F,
+) -> impl Future<Output = F::Output> {
+    GIVEN.scope(Given { heir, ..given() }, future)
 }
 
 /// All that was given to the code that is running.

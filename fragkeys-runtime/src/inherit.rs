@@ -154,9 +154,6 @@ pub(crate) fn refuse(obstacle: Obstacle) {
 
 /// Runs the body of a call that takes over nothing: what it calls is no matter of an heir around it,
 /// which is told of this call alone, whether this runs or is a hit.
-pub(crate) async fn apart<B: Future>(body: B) -> B::Output {
-    match global::heir() {
-        None => body.await,
-        Some(_) => global::with_heir(None, body).await,
-    }
+pub(crate) fn apart<B: Future>(body: B) -> impl Future<Output = B::Output> {
+    global::with_heir(None, body)
 }

@@ -105,10 +105,9 @@ async fn many_tags_are_bumped_in_one_call(cache: Cache) {
     let tags: Vec<Tag> = (0..25_000).map(|id| Tag::new("User", id)).collect();
     let bumped = cache.invalidate(&tags).await.unwrap();
     assert_eq!(bumped.len(), tags.len());
-    assert_eq!(
-        cache.tag_version(&tags[24_999]).await.unwrap(),
-        bumped.version(&tags[24_999]).unwrap()
-    );
+    // Of so many, what is told is the least that a tag has from then on.
+    let version = cache.tag_version(&tags[24_999]).await.unwrap();
+    assert!(version >= bumped.version(&tags[24_999]).unwrap());
     assert!(cache.invalidate(Vec::<Tag>::new()).await.unwrap().is_empty());
 }
 

@@ -107,10 +107,10 @@ pub(crate) async fn waiting(client: &Client) -> i64 {
     client.query_one("SELECT count(*) FROM fragkeys.outbox", &[]).await.unwrap().get(0)
 }
 
-/// Gives each of these tags a version, and tells it.
+/// Gives each of these tags a version, and tells it: so few at once that it stands in Redis.
 pub(crate) async fn bump_all(cache: &Cache, tags: &[Tag]) -> BTreeMap<Tag, String> {
     let mut versions = BTreeMap::new();
-    for some in tags.chunks(1_000) {
+    for some in tags.chunks(100) {
         let bumped = cache.invalidate(some).await.unwrap();
         versions.extend(bumped.iter().map(|(tag, version)| (tag.clone(), version.to_string())));
     }

@@ -112,6 +112,8 @@ fn a_fragment_that_is_late_makes_no_page_late() {
         cache.stats().near_hits > before
     };
     still.block_on(eventually("the near tier answers", is_near));
+    // Here it is known which tags that has.
+    other.block_on(ask(&cache, fragkeys::key_of(part(&world, 1, 1))));
     // The runtime that Redis tells of this stands still.
     world.change(1);
     server.cli(&["INCR", "fragkeys:t:Part:1"]);

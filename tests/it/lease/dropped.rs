@@ -65,15 +65,15 @@ async fn i8_who_is_dropped_while_it_waits_takes_nobody_along() {
         let runs = call(&first, &source, polls);
         source.wait_for_runs(1).await;
         let misses = second.stats().misses;
-        let (_, behind) = tokio::join!(dropped_after(polls, &second, &source, polls), async {
-            let behind = call(&second, &source, polls);
+        let mut behind = None;
+        tokio::join!(dropped_after(polls, &second, &source, polls), async {
+            behind = Some(call(&second, &source, polls));
             wait_for_misses(&second, misses + 1).await;
-            behind
         });
         source.release(1);
         let value = Value { id: polls, run: 0 };
         assert_eq!(
-            (runs.await.unwrap().0, behind.await.unwrap().0),
+            (runs.await.unwrap().0, behind.unwrap().await.unwrap().0),
             (value, Value { id: polls, run: 0 })
         );
         assert_eq!(source.runs(), 1, "after {polls} polls");

@@ -248,11 +248,14 @@ fn grounds(asked: Vec<Asked>, known: &[Option<Version>], cells: &Cells) -> Optio
     Some(Arc::new(Grounds::new(versions, cells.trust.clone())))
 }
 
+/// What one master was asked, and whether it can be believed.
+type AskedOf = (Arc<[Asked]>, Arc<Trust>);
+
 /// Learns what several masters told, each of a group of the tags. What an answer stands on then;
 /// `None` if one of the versions is not known, or its changes would not be told.
 fn grounds_everywhere(
     groups: &[Group<&Tag>],
-    told: Vec<Option<(Arc<[Asked]>, Arc<Trust>)>>,
+    told: Vec<Option<AskedOf>>,
     known: &[Option<Version>],
 ) -> Option<Arc<Grounds>> {
     let mut versions = vec![None; known.len()];
