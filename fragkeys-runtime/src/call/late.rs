@@ -47,6 +47,9 @@ where
     let report = Report::claim();
     let inherits = call.site.inherits_tags;
     let request = prepare(call, &plan, &report);
+    // Calls of this kind are nested in each other, and each future has room for a multiple of what
+    // it calls: apart, so that it is not the product of all of those.
+    let body = Box::pin(body);
     answer(Asked { request, inherits, report, order }, plan, cache_if, tags_from, body)
 }
 

@@ -6,12 +6,23 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
-use fragkeys::{Config, FragmentedKeys, Outcome, Tag, tagged_cache, with_cache};
+use fragkeys::{Cache, Config, FragmentedKeys, Outcome, Tag, tagged_cache, with_cache};
 use fragkeys_tests::{Action, Proxy, RedisServer};
 
-use super::{PATIENCE, cache_at, call, recovers};
-use crate::support::{Source, eventually, patient};
+use super::{PATIENCE, call, recovers};
+use crate::support::{self, Source, eventually};
+
+/// Without leases: their connection would make up for what is lost before the one that a test is
+/// about.
+fn patient(url: impl Into<String>) -> Config {
+    support::patient(url).lease_wait(Duration::ZERO)
+}
+
+async fn cache_at(url: impl Into<String>) -> Cache {
+    patient(url).operation_timeout(PATIENCE).build().await.unwrap()
+}
 
 fn row() -> Tag {
     Tag::new("Row", 1)
@@ -145,7 +156,10 @@ async fn counterparts_of_the_original_too() {
     let server = RedisServer::start();
     let proxy = Proxy::to(server.port());
     let original = FragmentedKeys::plain("");
-    let config = Config::redis(proxy.url()).operation_timeout(PATIENCE).also_bump(original);
+    let config = Config::redis(proxy.url())
+        .operation_timeout(PATIENCE)
+        .lease_wait(Duration::ZERO)
+        .also_bump(original);
     let cache = config.build().await.unwrap();
     cache.invalidate([row()]).await.unwrap();
     let key = server.keys("*").into_iter().find(|key| !key.starts_with("fragkeys:")).unwrap();

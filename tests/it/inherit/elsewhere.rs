@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use fragkeys::{Config, Near, Outcome, tagged_cache};
+use fragkeys::{Config, Near, Outcome, key_of, tagged_cache, with_cache};
 use fragkeys_tests::{Action, Cluster, Proxy, RedisServer};
 
 use super::{World, ask, bump, page, part};
@@ -113,7 +113,7 @@ fn a_fragment_that_is_late_makes_no_page_late() {
     };
     still.block_on(eventually("the near tier answers", is_near));
     // Here it is known which tags that has.
-    other.block_on(ask(&cache, fragkeys::key_of(part(&world, 1, 1))));
+    other.block_on(with_cache(cache.clone(), key_of(part(&world, 1, 1))));
     // The runtime that Redis tells of this stands still.
     world.change(1);
     server.cli(&["INCR", "fragkeys:t:Part:1"]);
