@@ -34,7 +34,10 @@ pub async fn beside_mset(
                 cache.invalidate(tags).await.expect("our own server");
                 bumps.push(started.elapsed());
                 let started = Instant::now();
-                mset("mset:t:User", count).exec_async(&mut connection).await.expect("our own server");
+                mset("mset:t:User", count)
+                    .exec_async(&mut connection)
+                    .await
+                    .expect("our own server");
                 sets.push(started.elapsed());
             }
             rounds.push((median(bumps), median(sets)));
