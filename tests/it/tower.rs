@@ -14,7 +14,7 @@ use fragkeys::{Bumped, Cache, ErrorKind, Near, Outcome, Tag, observe, tagged_cac
 use fragkeys_tests::RedisServer;
 use tower::ServiceExt as _;
 
-use crate::support::{eventually, patient, redis_cache};
+use crate::support::{self, eventually, patient, redis_cache, worker};
 
 mod carried;
 mod served;

@@ -238,7 +238,7 @@ fn a_bump_reaches_every_installed_cache_or_only_the_one_around_it() {
         let told = ask(&mut process, command).parse::<u64>().unwrap();
         let after = versions(&mut process);
         assert!(before.iter().zip(&after).all(|(before, after)| before < after), "{command}");
-        assert_eq!(told, after[0], "the default's version is told");
+        assert_eq!(Some(&told), after.iter().min(), "all have at least what is told");
         ask(&mut process, &format!("alone {command}")).parse::<u64>().unwrap();
         assert_eq!(versions(&mut process), after, "alone {command}");
     }

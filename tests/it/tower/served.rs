@@ -44,9 +44,8 @@ fn who_wrote_reads_it_back_from_another_process() {
     let serving =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let database = Arc::new(Database::default());
-    let first =
-        Process { cache: serving.block_on(redis_cache(&server)), database: database.clone() };
-    let second = Process { cache: still.block_on(near(&server)), database };
+    let mut first = worker(&server);
+    let second = Process { cache: still.block_on(near(&server)), database: database.clone() };
     let is_near = async || {
         let before = second.cache.stats().near_hits;
         with_cache(second.cache.clone(), row(&second.database, 1)).await;
@@ -54,11 +53,12 @@ fn who_wrote_reads_it_back_from_another_process() {
     };
     still.block_on(eventually("the near tier answers", is_near));
     let layer = ReadYourWritesLayer::new();
-    let first = serving.block_on(serve(app(&first, layer.clone()))) + "/1";
+    let first = support::ask(&mut first, "serve") + "/1";
     let second = serving.block_on(serve(app(&second, layer))) + "/1";
     let client = Client::new();
     assert_eq!(client.get(&second, None), "0 hit");
 
+    database.0[1].fetch_add(1, Ordering::SeqCst);
     let cookie = client.post(&first);
     assert_eq!(client.get(&second, None), "0 hit", "or it would show nothing");
     assert_eq!(client.get(&second, Some(&cookie)), "1 miss");

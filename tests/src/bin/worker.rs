@@ -13,10 +13,15 @@ use std::io::BufRead as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::post;
+use fragkeys::tower::ReadYourWritesLayer;
 use fragkeys::{
     Bumped, Config, Error, Tag, TaggedModel, cache, cache_named, invalidate, observe, tagged_cache,
     with_cache,
 };
+use tokio::net::TcpListener;
 
 /// The "database": what the next run of [`answer`] gives.
 static ROW: AtomicU64 = AtomicU64::new(0);
@@ -105,6 +110,7 @@ async fn obey(words: &[&str]) -> String {
             }
             versions.join(" ")
         }
+        ["serve"] => serve().await,
         ["describe"] => format!("{:?}", cache()).replace('\n', " "),
         ["install"] => match Config::memory().install().await {
             Ok(_) => "installed".to_owned(),
@@ -120,6 +126,16 @@ async fn obey(words: &[&str]) -> String {
         },
         other => panic!("unknown command {other:?}"),
     }
+}
+
+/// A server whose one route bumps a row, and tells its client. The URL.
+async fn serve() -> String {
+    let write = async |Path(id): Path<u64>| told(invalidate!("Row:<id>").await);
+    let app = Router::new().route("/{id}", post(write)).layer(ReadYourWritesLayer::new());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    format!("http://{address}")
 }
 
 /// The new versions, or what went wrong.

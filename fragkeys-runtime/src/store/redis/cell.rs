@@ -146,6 +146,16 @@ impl Cells {
         }
     }
 
+    /// Has Redis agreed, in this reply, to tell of changes at what is read next? Unless it has, nothing
+    /// is learned; and that may be as somebody has switched it off, which a proof would show.
+    pub(super) fn are_told(&self, reply: Option<&Value>) -> bool {
+        let are_told = reply == Some(&Value::Okay);
+        if !are_told {
+            self.trust.want();
+        }
+        are_told
+    }
+
     /// Was the loss of the connection pushed, or of all keys?
     pub(super) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)

@@ -15,6 +15,7 @@ use arc_swap::ArcSwapOption;
 use redis::{Pipeline, Value};
 use tokio::time::sleep;
 
+use super::cell::Cells;
 use super::link::{Failure, Live, Means};
 use super::look::Asked;
 use super::node::{Node, silent};
@@ -286,7 +287,7 @@ async fn deliver_through(
         asked.push(cells.map(|cells| {
             let asked: Arc<[Asked]> = tracked.iter().map(|key| Asked::of(cells, key)).collect();
             pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
-            (asked, cells.trust.clone())
+            (asked, cells)
         }));
         if errand.asked_of.is_some() {
             pipeline.cmd("ASKING");
@@ -298,11 +299,12 @@ async fn deliver_through(
         return Err(nonsense("another number of replies than commands").into());
     }
     let mut replies = replies.into_iter();
-    let mut answer = |(errand, asked): (&Errand, Option<_>)| {
-        // What stands before the command is agreed to, or nothing is learned.
-        let has_word_before = errand.asked_of.is_some() || asked.is_some();
-        let is_agreed = has_word_before && replies.next() == Some(Value::Okay);
-        Answer { reply: replies.next().unwrap_or(Value::Nil), asked: asked.filter(|_| is_agreed) }
+    let mut answer = |(errand, asked): (&Errand, Option<(_, &Arc<Cells>)>)| {
+        let word_before =
+            (errand.asked_of.is_some() || asked.is_some()).then(|| replies.next()).flatten();
+        let told = asked.filter(|(_, cells)| cells.are_told(word_before.as_ref()));
+        let asked = told.map(|(asked, cells)| (asked, cells.trust.clone()));
+        Answer { reply: replies.next().unwrap_or(Value::Nil), asked }
     };
     Ok(errands.iter().zip(asked).map(&mut answer).collect())
 }

@@ -66,10 +66,10 @@ impl RedisStore {
         let tags = &identity.tags;
         let keys = self.version_keys(tags);
         let guess = self.guess(tags).map(|versions| (identity.at(&versions), versions));
-        let asked: Option<Vec<Asked>> = live
-            .cells
-            .as_deref()
-            .map(|cells| keys.iter().map(|key| Asked::of(cells, key)).collect());
+        let asked = live.cells.as_deref().map(|cells| {
+            let asked: Vec<Asked> = keys.iter().map(|key| Asked::of(cells, key)).collect();
+            (asked, cells)
+        });
         let mut pipeline = Pipeline::with_capacity(3);
         if asked.is_some() {
             pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
@@ -80,13 +80,12 @@ impl RedisStore {
         }
         let number = 1 + usize::from(asked.is_some()) + usize::from(guess.is_some());
         let mut replies = live.ask(&pipeline, number, deadline).await?.into_iter();
-        // Unless Redis has agreed to tell of changes, nothing is learned.
-        let asked = asked.filter(|_| replies.next() == Some(Value::Okay));
+        let asked = asked.filter(|(_, cells)| cells.are_told(replies.next().as_ref()));
         let known = read_versions(tags.iter(), replies.next().unwrap_or(Value::Nil))?;
-        for (asked, version) in asked.iter().flatten().zip(&known) {
+        for (asked, version) in asked.iter().flat_map(|(asked, _)| asked).zip(&known) {
             asked.learn(*version);
         }
-        let told = asked.zip(live.cells.as_deref()).filter(|_| self.has_near());
+        let told = asked.filter(|_| self.has_near());
         let grounds = told.and_then(|(asked, cells)| grounds(asked, &known, cells));
         let told = Told { guess, known, entry: replies.next().map(Ok), grounds };
         Ok(self.conclude(identity, told, lifetime, deadline).await?)

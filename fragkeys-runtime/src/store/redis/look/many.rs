@@ -138,7 +138,10 @@ impl RedisStore {
         if !tags.is_empty() {
             let keys = self.version_keys(tags);
             let cells = live.cells.as_deref();
-            asked = cells.map(|cells| keys.iter().map(|key| Asked::of(cells, key)).collect());
+            asked = cells.map(|cells| {
+                let asked: Vec<Asked> = keys.iter().map(|key| Asked::of(cells, key)).collect();
+                (asked, cells)
+            });
             if asked.is_some() {
                 pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
             }
@@ -148,13 +151,12 @@ impl RedisStore {
             pipeline.cmd("MGET").arg(&entry_keys);
         }
         let mut replies = live.ask(&pipeline, pipeline.len(), deadline).await?.into_iter();
-        // Unless Redis has agreed to tell of changes, nothing is learned.
-        let asked: Option<Vec<Asked>> = asked.filter(|_| replies.next() == Some(Value::Okay));
+        let asked = asked.filter(|(_, cells)| cells.are_told(replies.next().as_ref()));
         let mut known = Vec::new();
         if !tags.is_empty() {
             known = read_versions(tags.iter(), replies.next().unwrap_or(Value::Nil))?;
         }
-        for (asked, version) in asked.into_iter().flatten().zip(&known) {
+        for (asked, version) in asked.iter().flat_map(|(asked, _)| asked).zip(&known) {
             asked.learn(*version);
         }
         Ok((known, read_entries(entry_keys.len(), replies.next())?.into_iter()))
