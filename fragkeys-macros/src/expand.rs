@@ -221,12 +221,15 @@ impl CachedFn {
         let tags_from = self.late.from_value.as_ref();
         let tags_from = tags_from.map(|it| format!("tags_from = {}", it.to_token_stream()));
         let inherit_tags = self.late.are_inherited.then(|| "inherit_tags".to_owned());
-        let tags = self.tags.iter().map(TagSource::text).chain(tags_from).chain(inherit_tags);
+        let early_cutoff = self.late.have_early_cutoff.then(|| "early_cutoff".to_owned());
+        let late = tags_from.into_iter().chain(inherit_tags).chain(early_cutoff);
+        let tags = self.tags.iter().map(TagSource::text).chain(late);
         let values = self.values();
         let templates = self.templates().map(|template| template.to_parts(&values));
         let is_batch = self.batch.is_some();
         let is_leased = self.is_leased;
         let inherits_tags = self.late.are_inherited;
+        let has_early_cutoff = self.late.have_early_cutoff;
         let cache_name = match &self.cache_name {
             Some(name) => quote!(#name),
             None => quote!("default"),
@@ -248,6 +251,7 @@ impl CachedFn {
                 is_batch: #is_batch,
                 is_leased: #is_leased,
                 inherits_tags: #inherits_tags,
+                has_early_cutoff: #has_early_cutoff,
                 instances: ::fragkeys::__private::Instances::new(),
             }
         }

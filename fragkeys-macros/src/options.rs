@@ -63,6 +63,7 @@ impl OptionSet for Options {
             "tags_from = |page: &Page| page.items.iter().map(|item| Tag::new(\"Item\", item.id))",
         ),
         ("inherit_tags", "inherit_tags"),
+        ("early_cutoff", "early_cutoff"),
         ("cache_err", "cache_err = |error| error.is_not_found().then_some(Duration::from_secs(5))"),
         ("jitter", "jitter = 0.1"),
         ("stale_while_revalidate", "stale_while_revalidate = 60"),
@@ -77,7 +78,7 @@ impl OptionSet for Options {
         ("batch", "batch = id"),
     ];
 
-    const FLAGS: &'static [&'static str] = &["batch", "inherit_tags"];
+    const FLAGS: &'static [&'static str] = &["batch", "inherit_tags", "early_cutoff"];
 
     fn keep(&mut self, name: &Ident, value: ParseStream<'_>) -> syn::Result<()> {
         match name.to_string().as_str() {
@@ -91,6 +92,7 @@ impl OptionSet for Options {
             "cache_if" => set(&mut self.cache_if, name, value.parse()?),
             "tags_from" => set(&mut self.late_tags.tags_from, name, value.parse()?),
             "inherit_tags" => set(&mut self.late_tags.inherit_tags, name, alone(name, value)?),
+            "early_cutoff" => set(&mut self.late_tags.early_cutoff, name, alone(name, value)?),
             "cache_err" => set(&mut self.cache_err, name, value.parse()?),
             "jitter" => set(&mut self.jitter, name, value.parse()?),
             "stale_while_revalidate" => set(&mut self.grace.while_revalidate, name, value.parse()?),

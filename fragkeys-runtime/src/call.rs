@@ -27,6 +27,7 @@ mod near;
 mod ordered;
 mod problem;
 mod request;
+mod telling;
 
 pub(crate) use answer::answer;
 pub(crate) use keep::Keep;
@@ -35,6 +36,7 @@ pub use near::near;
 pub(crate) use problem::Unstorable;
 use problem::{Problem, warn_once};
 pub(crate) use request::{Looked, Request};
+use telling::Telling;
 
 /// One call of an annotated function, as the macro puts it together.
 #[derive(Debug)]
@@ -256,6 +258,7 @@ fn request<T>(
         cache,
         view: given.view,
         heir: given.heir,
+        is_part: false,
     })
 }
 

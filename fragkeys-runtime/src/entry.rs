@@ -261,6 +261,7 @@ impl Entry {
             name: self.name.clone(),
             view: given.view,
             heir: given.heir,
+            is_part: false,
         }
     }
 

@@ -18,6 +18,10 @@ use crate::near::AnyKept;
 use crate::tag::Tag;
 use crate::version::Version;
 
+mod part;
+
+pub(crate) use part::{MOST_PARTS, Part, Parts};
+
 /// With more tags that only its run tells, a value is not stored.
 pub(crate) const MOST_LATE_TAGS: usize = 1_000;
 
@@ -27,6 +31,8 @@ pub(crate) struct Heir {
     cache: Cache,
     /// How many tags it takes.
     most: usize,
+    /// With early cutoff: what it was made of the last time, as far as that is known.
+    last: Option<Parts>,
     heritage: Mutex<Heritage>,
 }
 
@@ -34,6 +40,8 @@ pub(crate) struct Heir {
 #[derive(Debug, Default)]
 pub(crate) struct Heritage {
     pub(crate) versions: HashMap<Tag, Version>,
+    /// With early cutoff.
+    pub(crate) parts: Parts,
     /// Why a value that is made of them is not stored.
     pub(crate) obstacle: Option<Obstacle>,
 }
@@ -74,10 +82,10 @@ impl Obstacle {
 }
 
 impl Heir {
-    /// For a call with these tags.
-    pub(crate) fn new(cache: &Cache, identity: &Identity) -> Arc<Self> {
+    /// For a call with these tags. With early cutoff, also what it was made of the last time.
+    pub(crate) fn new(cache: &Cache, identity: &Identity, last: Option<Parts>) -> Arc<Self> {
         let most = MOST_LATE_TAGS + identity.tags.len();
-        Arc::new(Heir { cache: cache.clone(), most, heritage: Mutex::default() })
+        Arc::new(Heir { cache: cache.clone(), most, last, heritage: Mutex::default() })
     }
 
     /// Takes over the tags of a call that is answered as of these versions.

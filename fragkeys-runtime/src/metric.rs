@@ -28,6 +28,7 @@ fn publish(cache: &Cache) {
         ("fragkeys_shared_total", stats.shared),
         ("fragkeys_bypassed_total", stats.bypassed),
         ("fragkeys_rejected_total", stats.rejected),
+        ("fragkeys_cut_off_total", stats.cut_off),
         ("fragkeys_stored_total", stats.stored),
         ("fragkeys_unstorable_total", stats.unstorable),
         ("fragkeys_faults_total", stats.faults),

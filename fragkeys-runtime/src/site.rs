@@ -32,6 +32,8 @@ pub struct Site {
     pub is_leased: bool,
     /// Does it take over the tags of the cached calls in its body?
     pub inherits_tags: bool,
+    /// Is the last value right as long as they give the same?
+    pub has_early_cutoff: bool,
     pub instances: Instances,
 }
 

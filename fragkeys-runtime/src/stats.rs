@@ -70,6 +70,8 @@ counters! {
     misses,
     /// Of the misses, those that shared the run of another call instead of running.
     shared,
+    /// Of the misses, those whose run ended early: all that it is made of came out as the last time (`early_cutoff`).
+    cut_off,
     /// Calls answered with an old value, as grace has it: see `stale_while_revalidate` and `stale_if_error`.
     stale,
     /// Runs that nobody waited for, and the early ones of `refresh_ahead`.

@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, mpsc};
 use crate::support::over_both_stores;
 
 mod answers;
+mod cutoff;
 mod elsewhere;
 
 over_both_stores! {

@@ -14,6 +14,7 @@ pub(crate) struct LateOptions {
     pub(crate) tags_from: Option<Expr>,
     /// As it stands there, alone.
     pub(crate) inherit_tags: Option<Ident>,
+    pub(crate) early_cutoff: Option<Ident>,
 }
 
 /// Where a function's late tags come from.
@@ -22,6 +23,8 @@ pub(crate) struct LateTags {
     pub(crate) from_value: Option<Expr>,
     /// The cached calls in its body.
     pub(crate) are_inherited: bool,
+    /// Is the last value right as long as these give the same?
+    pub(crate) have_early_cutoff: bool,
 }
 
 impl LateTags {
@@ -31,7 +34,7 @@ impl LateTags {
         is_kept_otherwise: bool,
         mistakes: &mut Mistakes,
     ) -> Self {
-        let LateOptions { tags_from, inherit_tags } = options;
+        let LateOptions { tags_from, inherit_tags, early_cutoff } = options;
         let from_value = tags_from.and_then(|it| mistakes.keep(function_of_value(it, is_batch)));
         let both = [
             ("tags_from", from_value.as_ref().map(Expr::to_token_stream)),
@@ -52,7 +55,19 @@ impl LateTags {
                            nobody could tell for which of them a call was made";
             mistakes.at(written, message);
         }
-        LateTags { from_value, are_inherited: inherit_tags.is_some() }
+        if let Some(written) = &early_cutoff {
+            if inherit_tags.is_none() {
+                let message = "`early_cutoff` is about the calls whose tags are taken over: it goes with \
+                               `inherit_tags`";
+                mistakes.at(written, message);
+            } else if from_value.is_some() {
+                let message = "`early_cutoff` does not go with `tags_from`: what the value tells is not \
+                               what the calls in the body gave";
+                mistakes.at(written, message);
+            }
+        }
+        let (are_inherited, have_early_cutoff) = (inherit_tags.is_some(), early_cutoff.is_some());
+        LateTags { from_value, are_inherited, have_early_cutoff }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::Telling;
 use super::keep::Keep;
 use super::miss::{Miss, run};
 use super::ordered::follow;
@@ -19,7 +20,7 @@ use crate::value::{Plan, Reading};
 /// Answers from the cache or by running the body, whose value is then stored under the
 /// versions that were read before it began (I1). Without a request, the body's answer it is.
 pub(crate) async fn answer<R, T, K, B>(
-    request: Option<Request>,
+    mut request: Option<Request>,
     plan: Plan<R, T>,
     report: Report,
     order: Option<Arc<Order>>,
@@ -30,6 +31,10 @@ where
     K: FnOnce(&T) -> Keep,
     B: Future<Output = R>,
 {
+    if let Some(telling) = Telling::of(&mut request, &plan) {
+        let answer = answer(request, plan, report, order, keep, body);
+        return Box::pin(telling.tell(answer)).await;
+    }
     if let Some(order) = order {
         return Box::pin(follow(order, request, plan, report, keep, body)).await;
     }

@@ -10,24 +10,26 @@
 //! it is known if the last value had it, too; if it is new, only the list is stored, and the next call reads them
 //! all. To go by the time of a version that was read later was refused: an `INCR` leaves none.
 
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use super::ordered::offered;
 use super::request::Request;
-use super::{Call, prepare};
+use super::{Call, Telling, prepare};
 use crate::around::{Order, Reply, Wish};
 use crate::cache::Budget;
 use crate::commit;
-use crate::global;
-use crate::inherit::{self, Heir, Obstacle};
+use crate::inherit::{self, Heritage, Obstacle};
 use crate::outcome::{Outcome, Report};
+use crate::site::Site;
 use crate::tag::Tag;
 use crate::value::Plan;
 
+mod cutoff;
 mod list;
 mod sight;
 
+use cutoff::{End, Last};
 use sight::{Sight, ToStore};
 
 /// As [`run`](super::run), for a value with late tags.
@@ -45,38 +47,39 @@ where
 {
     let order = Order::take(&call.instance.name);
     let report = Report::claim();
-    let inherits = call.site.inherits_tags;
+    let site = call.site;
     let request = prepare(call, &plan, &report);
     // Calls of this kind are nested in each other, and each future has room for a multiple of what
     // it calls: apart, so that it is not the product of all of those.
     let body = Box::pin(body);
-    answer(Asked { request, inherits, report, order }, plan, cache_if, tags_from, body)
+    answer(Asked { request, site, report, order }, plan, cache_if, tags_from, body)
 }
 
 struct Asked {
     request: Option<Request>,
-    /// Does it take over the tags of the calls in its body?
-    inherits: bool,
+    site: &'static Site,
     report: Report,
     order: Option<Arc<Order>>,
 }
 
 async fn answer<R, T, F, G, B>(
-    asked: Asked,
+    mut asked: Asked,
     plan: Plan<R, T>,
     cache_if: F,
     tags_from: G,
-    body: B,
+    body: Pin<Box<B>>,
 ) -> R
 where
     F: FnOnce(&T) -> bool,
     G: FnOnce(&T) -> Vec<Tag>,
     B: Future<Output = R>,
 {
-    let Asked { request, inherits, report, order } = asked;
+    if let Some(telling) = Telling::of(&mut asked.request, &plan) {
+        return Box::pin(telling.tell(answer(asked, plan, cache_if, tags_from, body))).await;
+    }
+    let Asked { request, site, report, order } = asked;
     // Also if its scope has ended when the body has: it may have read what was rolled back.
     let began_inside = commit::is_inside();
-    let body = pin!(body);
     let wish = order.as_ref().map(|order| order.wish());
     let request = request.filter(|_| !matches!(wish, Some(Wish::Bypass)));
     if let (Some(Wish::Prime), Some(order)) = (wish, &order) {
@@ -88,7 +91,8 @@ where
     let mut looked = None;
     if let Some(request) = request {
         let mut budget = request.cache.budget();
-        let sight = Box::pin(Sight::look(request, &plan.ops.reading, &mut budget)).await;
+        let (cuts_off, reading) = (site.has_early_cutoff, &plan.ops.reading);
+        let sight = Box::pin(Sight::look(request, cuts_off, reading, &mut budget)).await;
         looked = sight.map(|sight| (sight, budget));
     }
     report.tell(if looked.is_some() { Outcome::NotStored } else { Outcome::Bypass });
@@ -105,20 +109,27 @@ where
     {
         return order.reply(reply(wish, &order, looked).await).await;
     }
-    let heir = looked.as_ref().filter(|_| inherits).map(|(sight, _)| sight.heir());
-    let output = match &heir {
-        Some(heir) => global::with_heir(Some(heir.clone()), body).await,
-        None => inherit::apart(body).await,
+    let (end, heritage) = match looked.as_mut().filter(|_| site.inherits_tags) {
+        Some((sight, _)) => {
+            let last = sight.last.take().filter(|_| wish.is_none());
+            cutoff::run(sight.heir(last.as_ref()), last, body).await
+        }
+        None => (End::Ran(inherit::apart(body).await), Heritage::default()),
     };
     // Only the value is kept over the await below: an `Err` need not be `Send`.
-    let value = match (plan.split)(output) {
-        Ok(value) => value,
-        Err(output) => {
-            inherit::refuse(Obstacle::Unknown);
-            return output;
+    let value = match end {
+        End::CutOff(Last { value, until, .. }) => {
+            looked.iter_mut().for_each(|(sight, _)| sight.note_cut_off(until));
+            value
         }
+        End::Ran(output) => match (plan.split)(output) {
+            Ok(value) => value,
+            Err(output) => {
+                inherit::refuse(Obstacle::Unknown);
+                return output;
+            }
+        },
     };
-    let heritage = heir.map(|heir: Arc<Heir>| heir.heritage()).unwrap_or_default();
     let result = looked.and_then(|(sight, budget)| {
         let may_store = !began_inside && sight.may_store() && cache_if(&value);
         let result =

@@ -51,6 +51,10 @@ impl Call {
                     return None;
                 }
                 let name = &self.instance.name;
+                // What it gives would be told too late: see `Telling`.
+                if heir.as_ref().is_some_and(|heir| heir.wants_parts()) {
+                    return None;
+                }
                 if heir.as_ref().is_some_and(|heir| !heir.take_near(cache, name, identity, &kept)) {
                     return None;
                 }

@@ -45,6 +45,8 @@ pub(crate) struct Request {
     pub(crate) view: Option<Arc<View>>,
     /// Who takes over its tags.
     pub(crate) heir: Option<Arc<Heir>>,
+    /// Does it tell the heir what it gives?
+    pub(crate) is_part: bool,
 }
 
 /// A value's bytes, and the value as it is read back from them.
@@ -183,6 +185,9 @@ impl Request {
         if let Some(heir) = &self.heir {
             let versions = place.versions.iter().copied();
             heir.take(&self.cache, &self.name, &identity.tags, versions);
+            if !self.is_part {
+                heir.lacks_part();
+            }
         }
     }
 
@@ -206,6 +211,7 @@ impl Request {
             name: self.name.clone(),
             view: self.view.clone(),
             heir: None,
+            is_part: false,
         }
     }
 

@@ -342,5 +342,6 @@ fn request<T>(
         cache: cache.clone(),
         view: None,
         heir: heir.cloned(),
+        is_part: false,
     })
 }

@@ -1,4 +1,4 @@
-//! Which late tags a value has.
+//! Which late tags a value has; with early cutoff, also what it was made of.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::call::Request;
 use crate::encode::{append_text, take_text};
 use crate::envelope;
-use crate::inherit::MOST_LATE_TAGS;
+use crate::inherit::{MOST_LATE_TAGS, MOST_PARTS, Parts};
 use crate::key::{Identity, Place};
 use crate::tag::{Kind, Tag};
 use crate::version::Version;
@@ -14,6 +14,22 @@ use crate::version::Version;
 /// Tells a list from an entry of the same address, and what is remembered from the bytes of a call,
 /// which begin with a hash.
 const LIST: &[u8] = b"tags of a result";
+
+/// What stands beside a value.
+pub(super) struct List {
+    pub(super) late: Vec<Tag>,
+    /// With early cutoff.
+    pub(super) recipe: Option<Recipe>,
+}
+
+/// What a value was made of, and where it stands.
+pub(super) struct Recipe {
+    /// Of the late tags.
+    pub(super) versions: Vec<Version>,
+    /// A hash of its bytes.
+    pub(super) value: u128,
+    pub(super) parts: Parts,
+}
 
 /// What of the tags that the value tells is not known before; or why it cannot be stored with them.
 pub(super) fn told(mut tags: Vec<Tag>, identity: &Identity) -> Result<HashSet<Tag>, String> {
@@ -75,21 +91,13 @@ pub(super) fn remember(request: &Request, all: &Arc<Identity>) {
     request.cache.remember(&remembered_by(&request.identity), all);
 }
 
-pub(super) fn seal(request: &Request, place: &Place, late: &[Tag]) -> Option<Vec<u8>> {
-    envelope::seal(&address(place), &encode(late), request.timeout)
+pub(super) fn seal(request: &Request, place: &Place, list: &List) -> Option<Vec<u8>> {
+    envelope::seal(&address(place), &list.encode(), request.timeout)
 }
 
-/// The tags in a list of this call; whatever is no such list is none.
-pub(super) fn open(place: &Place, entry: &[u8]) -> Option<Vec<Tag>> {
-    let mut bytes = envelope::open(entry, &address(place))?;
-    let mut late = Vec::new();
-    while !bytes.is_empty() {
-        late.push(Tag::from(take_text(&mut bytes)?));
-        if late.len() > MOST_LATE_TAGS {
-            return None;
-        }
-    }
-    Some(late)
+/// The list of this call; whatever is no such list is none.
+pub(super) fn open(place: &Place, entry: &[u8]) -> Option<List> {
+    List::decode(envelope::open(entry, &address(place))?)
 }
 
 fn address(place: &Place) -> Vec<u8> {
@@ -100,4 +108,58 @@ fn encode(late: &[Tag]) -> Vec<u8> {
     let mut bytes = Vec::new();
     late.iter().for_each(|tag| append_text(tag.as_str(), &mut bytes));
     bytes
+}
+
+/// A call, and what it gave.
+const PART: usize = 2 * size_of::<u128>();
+
+impl List {
+    /// How many tags, and these. With early cutoff the value's hash, the tags' versions, the parts.
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = (self.late.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(encode(&self.late));
+        if let Some(Recipe { versions, value, parts }) = &self.recipe {
+            bytes.extend_from_slice(&value.to_le_bytes());
+            bytes.extend(versions.iter().flat_map(|version| version.to_le_bytes()));
+            for (call, value) in parts.known().into_iter().flatten() {
+                bytes.extend_from_slice(&call.to_le_bytes());
+                bytes.extend_from_slice(&value.to_le_bytes());
+            }
+        }
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<List> {
+        let (number, mut bytes) = bytes.split_first_chunk()?;
+        let number = usize::try_from(u64::from_le_bytes(*number)).ok()?;
+        if number > MOST_LATE_TAGS {
+            return None;
+        }
+        let late = (0..number).map(|_| Some(Tag::from(take_text(&mut bytes)?)));
+        let late = late.collect::<Option<_>>()?;
+        let recipe = match bytes {
+            [] => None,
+            recipe => Some(Recipe::decode(recipe, number)?),
+        };
+        Some(List { late, recipe })
+    }
+}
+
+impl Recipe {
+    fn decode(bytes: &[u8], number: usize) -> Option<Recipe> {
+        let (value, bytes) = bytes.split_first_chunk()?;
+        let (versions, parts) = bytes.split_at_checked(number * size_of::<u64>())?;
+        let (versions, _) = versions.as_chunks();
+        let versions = versions.iter().copied().map(Version::from_le_bytes).collect();
+        let (parts, rest) = parts.as_chunks::<PART>();
+        if !rest.is_empty() || parts.len() > MOST_PARTS {
+            return None;
+        }
+        let part = |part: &[u8; PART]| {
+            let (call, value) = part.split_first_chunk()?;
+            Some((u128::from_le_bytes(*call), u128::from_le_bytes(value.try_into().ok()?)))
+        };
+        let parts = Parts::of(parts.iter().map(part).collect::<Option<_>>()?);
+        Some(Recipe { versions, value: u128::from_le_bytes(*value), parts })
+    }
 }

@@ -2,8 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::list;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::cutoff::{self, Last};
+use super::list::{self, List, Recipe};
 use crate::cache::Budget;
 use crate::call::problem::{Problem, warn_once};
 use crate::call::request::{Encoded, Looked, Request};
@@ -26,6 +30,9 @@ pub(super) struct Sight<T> {
     /// The call with the tags that the list in the store tells.
     listed: Option<Arc<Identity>>,
     pub(super) value: Option<T>,
+    /// With early cutoff.
+    pub(super) last: Option<Last<T>>,
+    has_early_cutoff: bool,
 }
 
 impl<T> Sight<T> {
@@ -33,15 +40,22 @@ impl<T> Sight<T> {
     /// for the list of them. `None` where the cache cannot be used.
     pub(super) async fn look(
         request: Request,
+        has_early_cutoff: bool,
         reading: &Reading<T>,
         budget: &mut Budget,
     ) -> Option<Self> {
         let counters = request.cache.counters();
         match find(&request, reading, budget).await {
-            Ok(Seen { versions, all, listed, value }) => {
+            Ok(Seen { versions, all, listed, value, recipe }) => {
                 let counter = if value.is_some() { &counters.hits } else { &counters.misses };
                 counter.add();
-                Some(Sight { versions, all, listed, value, request })
+                let last = match (&listed, recipe, &value) {
+                    (Some(all), Some(recipe), None) if has_early_cutoff => {
+                        cutoff::last(&request, all, &versions, recipe, reading, budget).await
+                    }
+                    _ => None,
+                };
+                Some(Sight { versions, all, listed, value, last, has_early_cutoff, request })
             }
             Err(error) => {
                 if error.kind() == ErrorKind::Tag {
@@ -72,8 +86,17 @@ impl<T> Sight<T> {
     }
 
     /// Who takes over the tags of the calls in the body.
-    pub(super) fn heir(&self) -> Arc<Heir> {
-        Heir::new(&self.request.cache, &self.request.identity)
+    pub(super) fn heir(&self, last: Option<&Last<T>>) -> Arc<Heir> {
+        let parts = || last.map(|last| last.parts.clone()).unwrap_or_default();
+        let parts = self.has_early_cutoff.then(parts);
+        Heir::new(&self.request.cache, &self.request.identity, parts)
+    }
+
+    /// The value is the last one, and is right no longer than that was.
+    pub(super) fn note_cut_off(&mut self, until: Instant) {
+        let left = until.saturating_duration_since(Instant::now());
+        self.request.timeout = self.request.timeout.min(left);
+        self.request.cache.counters().cut_off.add();
     }
 
     /// Tells the heir around it what the value that was found depends on.
@@ -92,7 +115,7 @@ impl<T> Sight<T> {
         told: Vec<Tag>,
         heritage: Heritage,
     ) -> Option<ToStore<T>> {
-        let Heritage { versions: inherited, obstacle } = heritage;
+        let Heritage { versions: inherited, obstacle, parts } = heritage;
         let refuse = |text: String| warn_once(&self.request.name, Problem::Tags, || text);
         if let Some(obstacle) = obstacle {
             obstacle.lasting().into_iter().for_each(refuse);
@@ -102,9 +125,9 @@ impl<T> Sight<T> {
         let late = list::late(&told, &inherited, &self.request.identity).map_err(refuse).ok()?;
         let identity = Arc::new(list::with(&self.request.identity, &late));
         let is_listed = self.listed.as_ref().is_some_and(|listed| listed.bytes == identity.bytes);
-        let list = (!is_listed).then(|| late.clone());
-        let place = self.versions_of(&late, &told, &inherited).map(|late| {
-            identity.at(&self.versions.iter().copied().chain(late).collect::<Vec<_>>())
+        let late_versions = self.versions_of(&late, &told, &inherited);
+        let place = late_versions.as_ref().map(|late| {
+            identity.at(&self.versions.iter().chain(late).copied().collect::<Vec<_>>())
         });
         // With a tag whose version was not read before its part of the value was made, nobody knows
         // whether it was bumped since.
@@ -112,6 +135,14 @@ impl<T> Sight<T> {
             Some(place) => Some((place, self.request.encode(ops, value).ok()?)),
             None => None,
         };
+        let is_reproducible = self.has_early_cutoff && parts.known().is_some();
+        let recipe = entry.as_ref().zip(late_versions).filter(|_| is_reproducible);
+        let recipe = recipe.map(|((_, encoded), versions)| Recipe {
+            versions,
+            value: xxh3_128(&encoded.payload),
+            parts,
+        });
+        let list = (!is_listed || self.has_early_cutoff).then_some(List { late, recipe });
         let nearby = ops.reading.nearby;
         Some(ToStore {
             request: self.request,
@@ -159,6 +190,8 @@ struct Seen<T> {
     all: Option<(Request, Arc<Place>)>,
     listed: Option<Arc<Identity>>,
     value: Option<T>,
+    /// Of what stands under these very `versions` of the tags that are known before.
+    recipe: Option<Recipe>,
 }
 
 async fn find<T>(
@@ -176,15 +209,16 @@ async fn find<T>(
         all = Some(looked);
         if value.is_some() {
             let versions = versions.unwrap_or_default();
-            return Ok(Seen { versions, all, listed: None, value });
+            return Ok(Seen { versions, all, listed: None, value, recipe: None });
         }
     }
     if commit::holds_any(&request.cache, &request.identity.tags) {
         return Err(Error::new(ErrorKind::Held, "a bump of one of its tags waits for the commit"));
     }
     let Found { place, entry } = request.look_up(budget).await?;
-    let listed = entry.and_then(|entry| list::open(&place, &entry));
-    let listed = listed.map(|late| Arc::new(list::with(&request.identity, &late)));
+    let list = entry.and_then(|entry| list::open(&place, &entry));
+    let (late, recipe) = list.map(|List { late, recipe }| (late, recipe)).unzip();
+    let listed = late.map(|late| Arc::new(list::with(&request.identity, &late)));
     let mut value = None;
     if let Some(identity) = &listed
         && all.as_ref().is_none_or(|(all, _)| all.identity.bytes != identity.bytes)
@@ -196,7 +230,8 @@ async fn find<T>(
         value = found;
     }
     let versions = versions.unwrap_or_else(|| place.versions.to_vec());
-    Ok(Seen { versions, all, listed, value })
+    let recipe = recipe.flatten().filter(|_| *versions == *place.versions);
+    Ok(Seen { versions, all, listed, value, recipe })
 }
 
 async fn look_for_all<T>(
@@ -215,8 +250,8 @@ pub(super) struct ToStore<T> {
     versions: Vec<Version>,
     /// With all tags of the value.
     identity: Arc<Identity>,
-    /// Its late tags, if the list must be written.
-    list: Option<Vec<Tag>>,
+    /// If it must be written.
+    list: Option<List>,
     entry: Option<(Place, Encoded<T>)>,
     nearby: Option<Nearby<T>>,
 }
@@ -238,7 +273,8 @@ impl<T> ToStore<T> {
         let place = request.of(identity.clone()).place(budget).await.ok()?;
         let mut versions = place.versions.to_vec();
         versions.truncate(request.identity.tags.len());
-        let (list, entry) = (Some(late), Some((Place::clone(&place), encoded)));
+        let list = Some(List { late, recipe: None });
+        let entry = Some((Place::clone(&place), encoded));
         let nearby = ops.reading.nearby;
         Some(ToStore { request, versions, identity, list, entry, nearby })
     }
@@ -264,10 +300,10 @@ impl<T> ToStore<T> {
                 };
             }
         }
-        if let Some(late) = list {
+        if let Some(list) = list {
             list::remember(&request, &identity);
             let place = request.identity.at(&versions);
-            if let Some(entry) = list::seal(&request, &place, &late) {
+            if let Some(entry) = list::seal(&request, &place, &list) {
                 let (cache, timeout) = (&request.cache, request.timeout);
                 // Without it others do not know the tags; that costs them a run.
                 let _ = cache.put(&request.identity, &place, entry, timeout, budget).await;

@@ -1,0 +1,289 @@
+//! `early_cutoff`: a page whose fragments come out the same is not made anew, and nothing old comes of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use fragkeys::{Cache, Near, Outcome, refresh, tagged_cache, with_cache};
+use fragkeys_tests::RedisServer;
+use tokio::sync::mpsc;
+
+use super::{Gate, World, ask, bump, part};
+use crate::support::{eventually, over_both_stores, patient};
+
+over_both_stores! {
+    what_comes_out_the_same_is_not_made_anew,
+    what_comes_out_otherwise_is,
+    a_change_in_any_window_of_a_run_leaves_nothing_old,
+    pages_of_pages_are_cut_off_each,
+    what_is_made_of_calls_that_cannot_tell_is_made_anew,
+    a_recipe_is_about_one_value,
+    it_can_be_spawned_and_joined,
+}
+
+/// Reads what a fragment reads, and gives only whether it is odd.
+#[tagged_cache(tags = ["Part:<id>"], vary_on = [case, id])]
+async fn parity(world: &World, case: u64, id: usize) -> u64 {
+    world.step().await;
+    let part = world.part(id);
+    world.step().await;
+    part % 2
+}
+
+#[tagged_cache(inherit_tags, early_cutoff, tags = ["Site"], vary_on = [case])]
+async fn page(world: &World, case: u64) -> Vec<u64> {
+    world.step().await;
+    let first = parity(world, case, 1).await;
+    let second = parity(world, case, 2).await;
+    // What is behind the last fragment is what is saved.
+    world.runs.fetch_add(1, Ordering::SeqCst);
+    world.step().await;
+    vec![first, second]
+}
+
+fn now(world: &World) -> Vec<u64> {
+    vec![world.part(1) % 2, world.part(2) % 2]
+}
+
+async fn change(cache: &Cache, world: &World, id: usize, times: usize) {
+    (0..times).for_each(|_| world.change(id));
+    bump(cache, id).await;
+}
+
+async fn what_comes_out_the_same_is_not_made_anew(cache: Cache) {
+    let world = World::default();
+    assert_eq!(ask(&cache, page(&world, 0)).await, (vec![0, 0], Outcome::Miss));
+    for (round, id) in [1, 2, 1, 1].into_iter().enumerate() {
+        change(&cache, &world, id, 2).await;
+        assert_eq!(ask(&cache, page(&world, 0)).await, (vec![0, 0], Outcome::Miss), "{round}");
+        assert_eq!(ask(&cache, page(&world, 0)).await, (vec![0, 0], Outcome::Hit), "{round}");
+        assert_eq!((world.runs(), cache.stats().cut_off), (1, round as u64 + 1));
+    }
+    // The same if somebody else has made the fragment anew.
+    change(&cache, &world, 1, 2).await;
+    ask(&cache, parity(&world, 0, 1)).await;
+    assert_eq!(ask(&cache, page(&world, 0)).await.0, vec![0, 0]);
+    assert_eq!((world.runs(), cache.stats().cut_off), (1, 5));
+}
+
+async fn what_comes_out_otherwise_is(cache: Cache) {
+    let world = World::default();
+    ask(&cache, page(&world, 0)).await;
+    for (round, id) in [1, 2, 2, 1].into_iter().enumerate() {
+        change(&cache, &world, id, 1).await;
+        assert_eq!(ask(&cache, page(&world, 0)).await, (now(&world), Outcome::Miss));
+        assert_eq!(ask(&cache, page(&world, 0)).await, (now(&world), Outcome::Hit));
+        assert_eq!(world.runs() as usize, round + 2);
+    }
+    // A tag of its own says that something else has changed.
+    cache.invalidate(["Site"]).await.unwrap();
+    assert_eq!(ask(&cache, page(&world, 0)).await.1, Outcome::Miss);
+    cache.invalidate_all().await.unwrap();
+    assert_eq!(ask(&cache, page(&world, 0)).await.1, Outcome::Miss);
+    bump(&cache, 1).await;
+    with_cache(cache.clone(), refresh(page(&world, 0))).await;
+    assert_eq!((world.runs(), cache.stats().cut_off), (8, 0));
+}
+
+/// Of either fragment, from the same to the same, to another or back, in each step of a run that is cut off
+/// or is not.
+async fn a_change_in_any_window_of_a_run_leaves_nothing_old(cache: Cache) {
+    const STEPS: u64 = 6;
+    for case in 0..(STEPS + 2) * 8 {
+        let (window, rest) = (case % (STEPS + 2), case / (STEPS + 2));
+        let (id, times) = (1 + rest as usize % 2, 1 + rest as usize / 2 % 2);
+        let starts_changed = rest & 4 != 0;
+        let world = Arc::new(World::default());
+        ask(&cache, page(&world, case)).await;
+        change(&cache, &world, 1, if starts_changed { 1 } else { 2 }).await;
+        bump(&cache, 2).await;
+        let ((send, mut is_there), (go, may_go)) = (mpsc::channel(1), mpsc::channel(1));
+        if window == 0 {
+            change(&cache, &world, id, times).await;
+        }
+        *world.gate.lock().await = Some(Gate(send, may_go));
+        let run = tokio::spawn({
+            let (cache, world) = (cache.clone(), world.clone());
+            async move {
+                ask(&cache, page(&world, case)).await;
+                *world.gate.lock().await = None;
+            }
+        });
+        let mut step = 0;
+        while is_there.recv().await.is_some() {
+            step += 1;
+            if window == step {
+                change(&cache, &world, id, times).await;
+            }
+            go.send(()).await.unwrap();
+        }
+        run.await.unwrap();
+        if window > step {
+            change(&cache, &world, id, times).await;
+        }
+        for _ in 0..3 {
+            assert_eq!(ask(&cache, page(&world, case)).await.0, now(&world), "{case}, {window}");
+        }
+        assert_eq!(ask(&cache, page(&world, case)).await.1, Outcome::Hit, "{case}, {window}");
+    }
+    assert!(cache.stats().cut_off > 0, "or it would show nothing");
+}
+
+#[tagged_cache(inherit_tags, early_cutoff, vary_on = [])]
+async fn site(world: &World) -> u64 {
+    let pages = [page(world, 1).await, page(world, 2).await];
+    world.runs.fetch_add(100, Ordering::SeqCst);
+    pages.iter().flatten().sum()
+}
+
+async fn pages_of_pages_are_cut_off_each(cache: Cache) {
+    let world = World::default();
+    assert_eq!(ask(&cache, site(&world)).await, (0, Outcome::Miss));
+    assert_eq!(world.runs(), 102);
+    change(&cache, &world, 1, 2).await;
+    assert_eq!(ask(&cache, site(&world)).await, (0, Outcome::Miss));
+    assert_eq!((world.runs(), cache.stats().cut_off), (102, 3));
+    assert_eq!(ask(&cache, site(&world)).await, (0, Outcome::Hit));
+    // A page that is made anew and comes out otherwise.
+    change(&cache, &world, 2, 1).await;
+    assert_eq!(ask(&cache, site(&world)).await, (2, Outcome::Miss));
+    assert_eq!((world.runs(), cache.stats().cut_off), (204, 3));
+}
+
+#[tagged_cache(batch, tags = ["Part:<id>"], vary_on = [])]
+async fn parts(world: &World, ids: &[usize]) -> HashMap<usize, u64> {
+    ids.iter().map(|id| (*id, world.part(*id))).collect()
+}
+
+#[tagged_cache(tags = ["Part:1"], vary_on = [])]
+async fn failing(world: &World) -> Result<u64, u64> {
+    Err(world.part(1))
+}
+
+#[tagged_cache(tags = ["Part:1"], vary_on = [], stale_if_error = 3_600)]
+async fn graced(world: &World) -> Result<u64, ()> {
+    Ok(world.part(1))
+}
+
+#[tagged_cache(inherit_tags, early_cutoff, vary_on = [way])]
+async fn made(world: &World, way: &str) -> u64 {
+    let same = parity(world, 20, 2).await;
+    same + match way {
+        "a batch" => parts(world, &[1]).await[&1],
+        "an error" => failing(world).await.unwrap_err(),
+        "grace" => graced(world).await.unwrap(),
+        "two answers" => {
+            let before = part(world, 21, 1).await;
+            refresh(part(world, 21, 1)).await.max(before)
+        }
+        // One that was not waited for has given nothing.
+        _ => {
+            let left = tokio::time::timeout(Duration::ZERO, part(world, 22, 1)).await;
+            left.unwrap_or(world.part(1))
+        }
+    }
+}
+
+async fn what_is_made_of_calls_that_cannot_tell_is_made_anew(cache: Cache) {
+    for way in ["a batch", "an error", "grace", "two answers", "left"] {
+        let world = World::default();
+        cache.invalidate_all().await.unwrap();
+        for round in 0..3 {
+            let (value, outcome) = ask(&cache, made(&world, way)).await;
+            assert_eq!((value, outcome), (round, Outcome::Miss), "{way}");
+            world.change(1);
+            bump(&cache, 1).await;
+            world.change(2);
+            world.change(2);
+            bump(&cache, 2).await;
+        }
+    }
+    assert_eq!(cache.stats().cut_off, 0);
+}
+
+/// What two gave who ran at once, or what came without a bump, may stand beside another's recipe.
+async fn a_recipe_is_about_one_value(cache: Cache) {
+    let world = World::default();
+    ask(&cache, page(&world, 30)).await;
+    world.change(1);
+    // Nobody has said so, but this is what the page is made of from now on.
+    with_cache(cache.clone(), refresh(parity(&world, 30, 1))).await;
+    assert_eq!(with_cache(cache.clone(), refresh(page(&world, 30))).await, vec![1, 0]);
+    world.change(1);
+    bump(&cache, 1).await;
+    assert_eq!(ask(&cache, page(&world, 30)).await.0, vec![0, 0]);
+    // Given by hand, of no parts that anybody knows.
+    with_cache(cache.clone(), fragkeys::prime(page(&world, 30), vec![7, 7])).await;
+    assert_eq!(ask(&cache, page(&world, 30)).await, (vec![7, 7], Outcome::Hit));
+    bump(&cache, 1).await;
+    assert_eq!(ask(&cache, page(&world, 30)).await.0, vec![0, 0]);
+}
+
+#[tagged_cache(inherit_tags, early_cutoff, vary_on = [])]
+async fn joined(world: Arc<World>) -> Vec<u64> {
+    let (first, second) = tokio::join!(parity(&world, 40, 1), parity(&world, 40, 2));
+    world.runs.fetch_add(1, Ordering::SeqCst);
+    vec![first, second]
+}
+
+async fn it_can_be_spawned_and_joined(cache: Cache) {
+    let world = Arc::new(World::default());
+    for _ in 0..3 {
+        change(&cache, &world, 1, 2).await;
+        let call = with_cache(cache.clone(), joined(world.clone()));
+        assert_eq!(tokio::spawn(call).await.unwrap(), [0, 0]);
+    }
+    assert_eq!((world.runs(), cache.stats().cut_off), (1, 2));
+}
+
+/// It would last for ever, from one bump to the next.
+#[tokio::test]
+async fn a_value_gets_no_more_time() {
+    let server = RedisServer::start();
+    let cache = patient(server.url()).build().await.unwrap();
+    let ends = || -> Vec<u64> {
+        let keys = server.cli(&["KEYS", "fragkeys:v:*cutoff::page:*"]);
+        let end = |key| server.cli(&["PEXPIRETIME", key]).trim().parse().unwrap();
+        let mut ends: Vec<u64> = keys.lines().map(end).collect();
+        ends.sort_unstable();
+        ends
+    };
+    let world = World::default();
+    ask(&cache, page(&world, 0)).await;
+    let before = *ends().last().unwrap();
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        change(&cache, &world, 1, 2).await;
+        ask(&cache, page(&world, 0)).await;
+    }
+    let ends = ends();
+    assert!(ends.len() >= 4, "{ends:?}");
+    // Times are rounded, and what is stored is on its way for a moment.
+    assert!(*ends.last().unwrap() <= before + 15, "{before}, {ends:?}");
+}
+
+/// Where fragments are hits of the near tier, too.
+#[tokio::test]
+async fn with_a_near_tier() {
+    let server = RedisServer::start();
+    let near = Near::new().max_staleness(Duration::from_secs(600));
+    let cache = patient(server.url()).near(near).build().await.unwrap();
+    let world = World::default();
+    ask(&cache, page(&world, 0)).await;
+    for round in 0..5 {
+        eventually("all are near", async || {
+            let before = cache.stats().near_hits;
+            ask(&cache, parity(&world, 0, 1)).await;
+            ask(&cache, parity(&world, 0, 2)).await;
+            ask(&cache, page(&world, 0)).await;
+            cache.stats().near_hits == before + 3
+        })
+        .await;
+        let is_same = round % 2 == 0;
+        let before = cache.stats().cut_off;
+        change(&cache, &world, 1 + round % 2, if is_same { 2 } else { 1 }).await;
+        assert_eq!(ask(&cache, page(&world, 0)).await.0, now(&world), "{round}");
+        assert_eq!(cache.stats().cut_off, before + u64::from(is_same), "{round}");
+    }
+}
