@@ -109,14 +109,26 @@ impl<'a, V: ?Sized> Shown<'a, V> {
     }
 }
 
+impl<'a, V: PlainValue + ?Sized> Shown<'a, V> {
+    #[inline]
+    pub fn plain(self) -> Plain<'a> {
+        self.0.0.plain()
+    }
+}
+
+/// A number or a text.
+pub trait PlainValue {
+    fn plain(&self) -> Plain<'_>;
+}
+
 macro_rules! plain_numbers {
     ($($number:ty),*) => {$(
-        impl<'a> Shown<'a, $number> {
+        impl PlainValue for $number {
             #[inline]
             #[allow(unused_comparisons, reason = "for those with a sign and those without")]
-            pub fn plain(self) -> Plain<'a> {
-                let number = *self.0.0;
-                Plain::Number { is_negative: number < 0, digits: (number as i128).unsigned_abs() as u64 }
+            fn plain(&self) -> Plain<'_> {
+                let digits = (*self as i128).unsigned_abs() as u64;
+                Plain::Number { is_negative: *self < 0, digits }
             }
         }
     )*};
@@ -124,24 +136,24 @@ macro_rules! plain_numbers {
 
 plain_numbers!(u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
 
-impl<'a> Shown<'a, str> {
+impl PlainValue for str {
     #[inline]
-    pub fn plain(self) -> Plain<'a> {
-        Plain::Text(self.0.0)
+    fn plain(&self) -> Plain<'_> {
+        Plain::Text(self)
     }
 }
 
-impl<'a> Shown<'a, &str> {
+impl PlainValue for String {
     #[inline]
-    pub fn plain(self) -> Plain<'a> {
-        Plain::Text(self.0.0)
+    fn plain(&self) -> Plain<'_> {
+        Plain::Text(self)
     }
 }
 
-impl<'a> Shown<'a, String> {
+impl<V: PlainValue + ?Sized> PlainValue for &V {
     #[inline]
-    pub fn plain(self) -> Plain<'a> {
-        Plain::Text(self.0.0)
+    fn plain(&self) -> Plain<'_> {
+        V::plain(self)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a snapshot costs, counted by the servers.
 
+use std::time::Duration;
+
 use fragkeys::{Cache, Config, Near, Outcome, observe, snapshot, tagged_cache, with_cache};
 use fragkeys_tests::{Cluster, RedisServer};
 
@@ -28,7 +30,8 @@ async fn fill(cache: &Cache) {
 async fn fifty_calls_read_their_versions_once() {
     let server = RedisServer::start();
     server.cli(&["ACL", "SETUSER", "default", "-client|tracking"]);
-    let cache = redis_cache(&server).await;
+    // Without leases, whose releases come when nobody waits for them.
+    let cache = patient(server.url()).lease_wait(Duration::ZERO).build().await.unwrap();
     fill(&cache).await;
     let counts = || ["mget", "get", "evalsha"].map(|name| server.command_calls(name));
     server.reset_stats();
@@ -54,7 +57,7 @@ async fn fifty_calls_read_their_versions_once() {
 async fn in_a_cluster_too() {
     let cluster = Cluster::start();
     let config = Config::redis_cluster(cluster.urls());
-    let config = config.operation_timeout(std::time::Duration::from_secs(10));
+    let config = config.operation_timeout(Duration::from_secs(10));
     let cache = config.build().await.unwrap();
     fill(&cache).await;
     let count = |name| cluster.nodes.iter().map(|node| node.command_calls(name)).sum::<u64>();
@@ -68,7 +71,7 @@ async fn in_a_cluster_too() {
 #[tokio::test]
 async fn with_a_near_tier_one_call_asks_and_the_others_do_not() {
     let server = RedisServer::start();
-    let near = Near::new().max_staleness(std::time::Duration::from_secs(600));
+    let near = Near::new().max_staleness(Duration::from_secs(600));
     let cache = patient(server.url()).near(near).build().await.unwrap();
     fill(&cache).await;
     crate::support::eventually("the near tier answers all", async || {

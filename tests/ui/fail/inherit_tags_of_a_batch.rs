@@ -4,7 +4,7 @@ use fragkeys::tagged_cache;
 
 #[tagged_cache(batch, inherit_tags)]
 async fn names(ids: &[u64]) -> HashMap<u64, String> {
-    HashMap::new()
+    ids.iter().map(|id| (*id, String::new())).collect()
 }
 
 fn main() {}
