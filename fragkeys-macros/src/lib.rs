@@ -37,6 +37,7 @@ mod template;
 /// | `cache_if` | `\|value\| bool` on the value (of a `Result`, the `Ok` value) | cache all |
 /// | `tags_from` | `\|value\| tags` that only the value can tell; see below | none |
 /// | `inherit_tags` | nothing: takes over the tags of the cached calls in its body; see below | takes over none |
+/// | `early_cutoff` | nothing: with `inherit_tags`, keeps the value while those calls give the same; see below | made anew |
 /// | `cache_err` | `\|error\| Option<Duration>`: for how long an `Err` is cached | no `Err` is |
 /// | `jitter` | 0.0–1.0, the share of the timeout that is taken off at random | 0 |
 /// | `stale_while_revalidate` | seconds past the timeout in which an expired value, never an invalidated one, is given while one runs | 0 |
@@ -129,12 +130,53 @@ mod template;
 ///   `peek` found nothing, or it ran inside of an `on_commit` in the body. The same where a tag was bumped between two
 ///   calls. A call that is never cached, or is in another cache (`cache_name`), keeps the value from
 ///   being stored for good, and the log says so once.
+/// - `prime` stores nothing: nobody knows which calls a value that is given was made of.
 /// - Tags are taken over, and not the timeout: give the page one that is no longer than those of its fragments.
 ///   `evict` and `refresh` of a fragment leave the page alone, as they are no bumps.
 /// - A process that saw the page asks for it as for any other, in one round trip; the first time it takes two.
 ///   Up to 1,000 tags beside its own, with those of `tags_from`, with which it goes. Concurrent misses run
 ///   each for itself; the fragments in them share their runs. Not for batches, whose own calls can be
 ///   taken over all the same; what the body of one gave without having been asked has no tags.
+///
+/// ## Early cutoff
+///
+/// Often a fragment comes out the same although one of its tags was bumped. With `early_cutoff` the page then
+/// keeps its value: after a bump its body runs, and its calls are hits or run; once all of them have given what
+/// they gave the last time, byte for byte, the body is dropped where it waits for the last of them,
+/// and what is cached stands again, under the versions of now.
+///
+/// ```
+/// # use fragkeys::{cache, invalidate, tagged_cache};
+/// #[tagged_cache(tags = ["Stock:<id>"])]
+/// async fn is_available(id: u64) -> bool {
+///     true // … the number in stock is above 0 …
+/// }
+///
+/// #[tagged_cache(inherit_tags, early_cutoff)]
+/// async fn page(id: u64) -> String {
+///     let is_available = is_available(id).await;
+///     // … what takes long …
+///     format!("{id}: {is_available}")
+/// }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// page(42).await;
+/// invalidate!("Stock:42").await?; // one has been sold
+/// page(42).await; // asks whether there are others, and no more
+/// assert_eq!(cache().stats().cut_off, 1);
+/// # Ok::<(), fragkeys::Error>(()) }).unwrap();
+/// ```
+///
+/// - It is for a body that is made of what those calls give, its arguments, and what `tags` of its own stand for. If it
+///   reads something else that only a fragment's tag tells of, it must not have `early_cutoff`: that would stay old.
+/// - What is before the last call runs each time; what is behind it is saved.
+/// - The value is right no longer than it was: it keeps its time, and is made anew when that is over. A bump of a tag of its
+///   own, `refresh`, and a release that changes `version` make it anew, too. One that changes only the body does not, as
+///   ever.
+/// - A call counts if it gives a value that is cached as any other. With an `Err`, an element of a batch, a function with
+///   grace, or a future that was dropped among them, the body runs to its end. So it does where a
+///   value is encoded in another order each time, as a `HashMap` is; and with more than 1,000 calls.
+/// - It costs a miss a look for the last value, and its fragments an encoding each. Hits cost nothing. It does not go
+///   with `tags_from`.
 ///
 /// # Batches
 ///

@@ -83,6 +83,8 @@ where
     let wish = order.as_ref().map(|order| order.wish());
     let request = request.filter(|_| !matches!(wish, Some(Wish::Bypass)));
     if let (Some(Wish::Prime), Some(order)) = (wish, &order) {
+        // Nobody knows whose tags would have been taken over.
+        let request = request.filter(|_| !site.inherits_tags);
         // At once: it is there for as long as this is polled for the first time.
         let value = offered(order.taken_by(), plan.take, plan.split);
         let primed = Box::pin(prime(request, &plan, cache_if, tags_from, value)).await;

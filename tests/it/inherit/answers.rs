@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use fragkeys::{
-    Cache, Config, Near, Outcome, Tag, bypass, on_commit, peek, refresh, tagged_cache, with_cache,
+    Cache, Config, Near, Outcome, Tag, bypass, on_commit, peek, prime, refresh, tagged_cache,
+    with_cache,
 };
 use serde::{Serialize, Serializer};
 use tokio::sync::mpsc;
@@ -18,6 +19,7 @@ over_both_stores! {
     who_waits_for_anothers_run_hands_them_over_too,
     what_nobody_can_date_is_not_stored,
     a_number_of_tags_is_the_most,
+    a_value_given_by_hand_has_nobodys_tags,
 }
 
 #[tagged_cache(batch, tags = ["Part:<id>"], vary_on = [])]
@@ -284,5 +286,14 @@ async fn near_hits_hand_their_tags_over() {
         assert_eq!(ask(&cache, sites(&world)).await, (round, Outcome::Hit));
         world.change(1);
         bump(&cache, 1).await;
+    }
+}
+
+async fn a_value_given_by_hand_has_nobodys_tags(cache: Cache) {
+    let world = World::default();
+    for _ in 0..2 {
+        let primed = with_cache(cache.clone(), prime(page(&world, 50), vec![7, 7])).await;
+        assert!(!primed, "it would stay when a fragment is bumped");
+        assert_eq!(ask(&cache, page(&world, 50)).await.0, vec![0, 0]);
     }
 }

@@ -213,11 +213,6 @@ async fn a_recipe_is_about_one_value(cache: Cache) {
     world.change(1);
     bump(&cache, 1).await;
     assert_eq!(ask(&cache, page(&world, 30)).await.0, vec![0, 0]);
-    // Given by hand, of no parts that anybody knows.
-    with_cache(cache.clone(), fragkeys::prime(page(&world, 30), vec![7, 7])).await;
-    assert_eq!(ask(&cache, page(&world, 30)).await, (vec![7, 7], Outcome::Hit));
-    bump(&cache, 1).await;
-    assert_eq!(ask(&cache, page(&world, 30)).await.0, vec![0, 0]);
 }
 
 #[tagged_cache(inherit_tags, early_cutoff, vary_on = [])]
