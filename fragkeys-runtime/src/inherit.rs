@@ -20,6 +20,7 @@ use crate::version::Version;
 
 mod part;
 
+use part::Last;
 pub(crate) use part::{MOST_PARTS, Part, Parts};
 
 /// With more tags that only its run tells, a value is not stored.
@@ -32,7 +33,7 @@ pub(crate) struct Heir {
     /// How many tags it takes.
     most: usize,
     /// With early cutoff: what it was made of the last time, as far as that is known.
-    last: Option<Parts>,
+    last: Option<Last>,
     heritage: Mutex<Heritage>,
 }
 
@@ -85,7 +86,11 @@ impl Heir {
     /// For a call with these tags. With early cutoff, also what it was made of the last time.
     pub(crate) fn new(cache: &Cache, identity: &Identity, last: Option<Parts>) -> Arc<Self> {
         let most = MOST_LATE_TAGS + identity.tags.len();
-        Arc::new(Heir { cache: cache.clone(), most, last, heritage: Mutex::default() })
+        // What is told now is hashed as it was the last time.
+        let mut heritage = Heritage::default();
+        heritage.parts.seed = last.as_ref().map_or(0, |last| last.seed);
+        let (last, heritage) = (last.map(Last::new), Mutex::new(heritage));
+        Arc::new(Heir { cache: cache.clone(), most, last, heritage })
     }
 
     /// Takes over the tags of a call that is answered as of these versions.

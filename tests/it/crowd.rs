@@ -11,7 +11,7 @@ use fragkeys_tests::{Action, Proxy, RedisServer};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use crate::support::{Source, patient, redis_cache, row};
+use crate::support::{Source, cache_without_leases, patient, redis_cache, row};
 
 /// Of these, eight find less than a crowd and ask alone; the others are two rounds.
 const CALLERS: u64 = 20;
@@ -47,7 +47,7 @@ async fn know(cache: &Cache, source: &Arc<Source>) -> Vec<(String, Outcome)> {
 #[tokio::test]
 async fn a_crowd_asks_together_and_each_gets_its_own() {
     let server = RedisServer::start();
-    let cache = redis_cache(&server).await;
+    let cache = cache_without_leases(&server).await;
     let source = Arc::new(Source::default());
     let hits = know(&cache, &source).await;
     for _ in 0..50 {
@@ -98,7 +98,7 @@ async fn i2_a_version_that_moves_while_a_round_is_under_way_makes_its_call_ask_a
 async fn i8_who_leaves_takes_nobody_along() {
     let server = RedisServer::start();
     let proxy = Arc::new(Proxy::to(server.port()));
-    let cache = patient(proxy.url()).build().await.unwrap();
+    let cache = patient(proxy.url()).lease_wait(Duration::ZERO).build().await.unwrap();
     let source = Arc::new(Source::default());
     let hits = know(&cache, &source).await;
     for leavers in [vec![8], vec![8, 9, 10, 11, 12, 13, 14, 15], vec![9, 19], (0..20).collect()] {

@@ -57,7 +57,8 @@ async fn answers(cache: &Cache, source: &Source) {
 #[tokio::test]
 async fn hits_send_nothing_to_redis() {
     let server = RedisServer::start();
-    let cache = near_cache(&server, Near::new().max_staleness(LONG)).await;
+    let config = patient(server.url()).lease_wait(Duration::ZERO);
+    let cache = config.near(Near::new().max_staleness(LONG)).build().await.unwrap();
     let source = Source::default();
     settle(&cache, &source).await;
     server.reset_stats();

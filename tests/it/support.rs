@@ -59,6 +59,11 @@ pub(crate) async fn redis_cache(server: &RedisServer) -> Cache {
     patient(server.url()).build().await.unwrap()
 }
 
+/// The same for who counts commands: the release of a lease comes when nobody waits for it.
+pub(crate) async fn cache_without_leases(server: &RedisServer) -> Cache {
+    patient(server.url()).lease_wait(Duration::ZERO).build().await.unwrap()
+}
+
 /// Settings for a server that a busy machine may keep from answering for a while: these
 /// tests are not about time.
 pub(crate) fn patient(url: impl Into<String>) -> Config {

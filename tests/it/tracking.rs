@@ -8,7 +8,9 @@ use std::time::Duration;
 use fragkeys::{Cache, Outcome, Tag, observe, with_cache};
 use fragkeys_tests::{Action, Proxy, RedisServer};
 
-use crate::support::{Source, ask, eventually, patient, redis_cache, row, worker};
+use crate::support::{
+    Source, ask, cache_without_leases, eventually, patient, redis_cache, row, worker,
+};
 
 async fn call(cache: &Cache, source: &Source) -> (String, Outcome) {
     let (value, outcome) = with_cache(cache.clone(), observe(row(source, 1))).await;
@@ -32,7 +34,7 @@ async fn commands(server: &RedisServer, cache: &Cache, source: &Source) -> (Outc
 #[tokio::test]
 async fn a_hit_is_one_get() {
     let server = RedisServer::start();
-    let cache = patient(server.url()).lease_wait(Duration::ZERO).build().await.unwrap();
+    let cache = cache_without_leases(&server).await;
     let source = Source::default();
     know(&cache, &source).await;
     assert_eq!(commands(&server, &cache, &source).await, (Outcome::Hit, [1, 0, 0]));
@@ -215,7 +217,7 @@ async fn without_tracking_a_hit_asks_for_the_versions_too() {
     };
     let old = RedisServer::start_with(&["--rename-command", "HELLO", "\"\""]);
     for server in [denied("-client|tracking"), denied("-client|caching"), old] {
-        let cache = redis_cache(&server).await;
+        let cache = cache_without_leases(&server).await;
         let direct = redis_cache(&server).await;
         let source = Source::default();
         know(&cache, &source).await;

@@ -1,6 +1,7 @@
 //! A call in the body of one with early cutoff.
 
-use std::future::pending;
+use std::future::poll_fn;
+use std::task::Poll;
 
 use super::Request;
 use crate::codec::{CodecError, Format};
@@ -20,24 +21,37 @@ impl<R, T> Telling<R, T> {
     /// `None` unless somebody wants to be told, and is not told already.
     pub(super) fn of(request: &mut Option<Request>, plan: &Plan<R, T>) -> Option<Self> {
         let request = request.as_mut().filter(|request| !request.is_part)?;
-        let heir = request.heir.as_ref().filter(|heir| heir.wants_parts())?;
-        let part = Part::new(heir, &request.identity);
+        let part = Part::new(request.heir.as_ref()?, &request.identity)?;
         request.is_part = true;
         let (split, join, encode) = (plan.split, plan.join, plan.ops.encode);
         Some(Telling { part, format: request.cache.format(), split, join, encode })
     }
 
-    /// Answers, and tells the heir. If that was all that it waits for, this never ends: what the body
-    /// would do with the answer has been done, and the heir drops it.
+    /// Answers, and tells the heir. If that was all that it waits for, the body does not go on before the
+    /// heir was asked, who drops it then; where it is not asked, as this runs elsewhere, it goes on.
     pub(super) async fn tell(self, answer: impl Future<Output = R>) -> R {
         let Telling { part, format, split, join, encode } = self;
-        match split(answer.await) {
+        // Only the value is kept over the await below: an `Err` need not be `Send`.
+        let value = match split(answer.await) {
             Err(output) => return output,
-            Ok(value) => match encode(format, &value) {
-                Ok(bytes) if part.tell(&bytes) => drop(value),
-                Ok(_) | Err(_) => return join(value),
-            },
+            Ok(value) => value,
+        };
+        if encode(format, &value).is_ok_and(|bytes| part.tell(&bytes)) {
+            yield_once().await;
         }
-        pending().await
+        join(value)
     }
+}
+
+/// Gives whoever polls this task's future a turn.
+async fn yield_once() {
+    let mut has_yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

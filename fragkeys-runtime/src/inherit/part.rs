@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::Heir;
 use crate::key::Identity;
@@ -11,17 +12,25 @@ use crate::key::Identity;
 /// A value that was made of more is made anew when one of them changes.
 pub(crate) const MOST_PARTS: usize = 1_000;
 
-/// Calls and the values that they gave, each by its hash: 128 bits, so no two are taken for one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Calls and the values that they gave, each by its hash. With a seed that nobody knows: users choose
+/// what is hashed, and who could find two texts of one hash would have the old one stay.
+#[derive(Clone, Debug)]
 pub(crate) struct Parts {
+    pub(crate) seed: u64,
     values: HashMap<u128, u128>,
     /// A call has told its versions and never its value, or told two.
     are_unknown: bool,
 }
 
+impl Default for Parts {
+    fn default() -> Self {
+        Parts::of(fastrand::u64(..), HashMap::new())
+    }
+}
+
 impl Parts {
-    pub(crate) fn of(values: HashMap<u128, u128>) -> Self {
-        Parts { values, are_unknown: false }
+    pub(crate) fn of(seed: u64, values: HashMap<u128, u128>) -> Self {
+        Parts { seed, values, are_unknown: false }
     }
 
     /// All of them, in no order; `None` if there are none, or one is not known.
@@ -32,8 +41,27 @@ impl Parts {
     fn add(&mut self, call: u128, value: u128) {
         self.are_unknown |= *self.values.entry(call).or_insert(value) != value;
         if self.values.len() > MOST_PARTS {
-            *self = Parts { values: HashMap::new(), are_unknown: true };
+            self.values = HashMap::new();
+            self.are_unknown = true;
         }
+    }
+}
+
+/// What an heir with early cutoff knows of the last value.
+#[derive(Debug)]
+pub(super) struct Last {
+    parts: Parts,
+    /// Was all that it is made of told again? That stays so, whatever is told behind it.
+    is_settled: AtomicBool,
+}
+
+impl Last {
+    pub(super) fn new(parts: Parts) -> Self {
+        Last { parts, is_settled: AtomicBool::new(false) }
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.parts.seed
     }
 }
 
@@ -45,16 +73,27 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    pub(crate) fn new(heir: &Arc<Heir>, identity: &Identity) -> Self {
-        let call = xxh3_128(&[identity.key_base.as_bytes(), &identity.bytes].concat());
-        Part { heir: heir.clone(), call, is_told: false }
+    /// `None` if its heir wants to know nothing of it.
+    pub(crate) fn new(heir: &Arc<Heir>, identity: &Identity) -> Option<Self> {
+        let seed = heir.last.as_ref()?.seed();
+        let call = [identity.key_base.as_bytes(), &identity.bytes].concat();
+        let call = xxh3_128_with_seed(&call, seed);
+        Some(Part { heir: heir.clone(), call, is_told: false })
     }
 
     /// What it gives, in the cache's codec. Says whether the heir has its own value by now.
     pub(crate) fn tell(mut self, value: &[u8]) -> bool {
         self.is_told = true;
-        self.heir.lock().parts.add(self.call, xxh3_128(value));
-        self.heir.is_settled()
+        let Some(last) = &self.heir.last else { return false };
+        let mut heritage = self.heir.lock();
+        heritage.parts.add(self.call, xxh3_128_with_seed(value, last.seed()));
+        let is_settled = heritage.obstacle.is_none()
+            && heritage.parts.known().is_some_and(|told| last.parts.known() == Some(told));
+        drop(heritage);
+        if is_settled {
+            last.is_settled.store(true, Ordering::Release);
+        }
+        is_settled
     }
 }
 
@@ -81,8 +120,6 @@ impl Heir {
     /// Is its value made of what it was made of the last time? Then it is the same, whatever else
     /// the body would do.
     pub(crate) fn is_settled(&self) -> bool {
-        let heritage = self.lock();
-        let last = self.last.as_ref().filter(|last| last.known().is_some());
-        heritage.obstacle.is_none() && last.is_some_and(|last| heritage.parts == *last)
+        self.last.as_ref().is_some_and(|last| last.is_settled.load(Ordering::Acquire))
     }
 }

@@ -20,6 +20,8 @@ over_both_stores! {
     what_is_made_of_calls_that_cannot_tell_is_made_anew,
     a_recipe_is_about_one_value,
     it_can_be_spawned_and_joined,
+    whatever_else_goes_on_in_the_body_nobody_hangs,
+    what_was_evicted_does_not_come_back,
 }
 
 /// Reads what a fragment reads, and gives only whether it is odd.
@@ -230,6 +232,89 @@ async fn it_can_be_spawned_and_joined(cache: Cache) {
         assert_eq!(tokio::spawn(call).await.unwrap(), [0, 0]);
     }
     assert_eq!((world.runs(), cache.stats().cut_off), (1, 2));
+}
+
+/// In ways that the macro's documentation advises against, or a new release has changed it to.
+#[tagged_cache(inherit_tags, early_cutoff, vary_on = [case, way])]
+async fn tangled(world: &World, case: u64, way: &str) -> u64 {
+    let has_more = world.part(3) % 2 == 1;
+    let more = async || if has_more { parity(world, case, 3).await } else { 0 };
+    match way {
+        "more calls beside it" => {
+            let (first, second, third) =
+                tokio::join!(biased; parity(world, case, 1), parity(world, case, 2), more());
+            first + second + third
+        }
+        "the same call again" => {
+            let (first, second, third) = tokio::join!(
+                biased;
+                parity(world, case, 1),
+                parity(world, case, 2),
+                async { if has_more { refresh(parity(world, case, 1)).await } else { 0 } },
+            );
+            first + second + third
+        }
+        "a call that is dropped beside it" => {
+            let (first, second) = tokio::join!(biased; parity(world, case, 1), async {
+                if has_more {
+                    let _ = tokio::time::timeout(Duration::ZERO, parity(world, case, 3)).await;
+                }
+            });
+            first + u64::from(second == ())
+        }
+        "one that blocks" => tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(parity(world, case, 1))
+        }),
+        // Where the answer comes with the other branch, that is taken.
+        _ => {
+            tokio::select! {
+                biased;
+                first = parity(world, case, 1) => 10 + first,
+                () = std::future::ready(()) => 20,
+            }
+        }
+    }
+}
+
+async fn whatever_else_goes_on_in_the_body_nobody_hangs(cache: Cache) {
+    // Where blocking is allowed.
+    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let run = move || {
+        for (case, way) in (100..).zip([
+            "more calls beside it",
+            "the same call again",
+            "a call that is dropped beside it",
+            "one that blocks",
+            "another branch",
+        ]) {
+            let world = World::default();
+            let call = |world: &World| {
+                let call = ask(&cache, tangled(world, case, way));
+                let in_time = tokio::time::timeout(Duration::from_secs(60), call);
+                runtime().block_on(in_time).expect(way).0
+            };
+            let first = call(&world);
+            for round in 0..4 {
+                if round % 2 == 1 {
+                    world.change(3);
+                }
+                (0..2).for_each(|_| world.change(1));
+                runtime().block_on(bump(&cache, 1));
+                let again = call(&world);
+                assert!(way == "another branch" || again == first, "{way}, {again}, {first}");
+            }
+        }
+    };
+    tokio::task::spawn_blocking(run).await.unwrap();
+}
+
+async fn what_was_evicted_does_not_come_back(cache: Cache) {
+    let world = World::default();
+    ask(&cache, page(&world, 60)).await;
+    bump(&cache, 1).await;
+    with_cache(cache.clone(), fragkeys::evict(page(&world, 60))).await;
+    ask(&cache, page(&world, 60)).await;
+    assert_eq!((world.runs(), cache.stats().cut_off), (2, 0));
 }
 
 /// It would last for ever, from one bump to the next.

@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use fragkeys::{Config, Near, Outcome, key_of, tagged_cache, with_cache};
+use fragkeys::{Config, Near, Outcome, Tag, key_of, tagged_cache, with_cache};
 use fragkeys_tests::{Action, Cluster, Proxy, RedisServer};
 
 use super::{World, ask, bump, page, part};
-use crate::support::{eventually, patient, redis_cache};
+use crate::support::{cache_without_leases, eventually, patient, redis_cache};
 
 const LONG: Duration = Duration::from_secs(600);
 
 #[tokio::test]
 async fn another_process_finds_the_page_and_then_as_any_other() {
     let server = RedisServer::start();
-    let (one, world) = (redis_cache(&server).await, World::default());
+    let (one, world) = (cache_without_leases(&server).await, World::default());
     ask(&one, page(&world, 1)).await;
     let proxy = Proxy::to(server.port());
     let requests = Arc::new(AtomicU64::new(0));
@@ -111,6 +111,9 @@ fn a_fragment_that_is_late_makes_no_page_late() {
         ask(&cache, part(&world, 1, 1)).await;
         cache.stats().near_hits > before
     };
+    still.block_on(eventually("the near tier answers", is_near));
+    // What Redis tells of the first call has come when it answers this.
+    still.block_on(cache.tag_version(&Tag::new("Part", 1))).unwrap();
     still.block_on(eventually("the near tier answers", is_near));
     // Here it is known which tags that has.
     other.block_on(with_cache(cache.clone(), key_of(part(&world, 1, 1))));

@@ -8,7 +8,7 @@ use fragkeys::{Config, Near, Outcome, Tag};
 use fragkeys_tests::{Action, Cluster, Proxy, RedisServer};
 
 use super::{Table, call, fill};
-use crate::support::{eventually, patient, redis_cache};
+use crate::support::{cache_without_leases, eventually, patient, redis_cache};
 
 /// An `INCR` gives no time, and is seen all the same: also of an item that is new to the page.
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn incremented_meanwhile(table: &Table, server: &RedisServer, id: u64) {
 async fn another_process_finds_the_page_and_then_as_any_other() {
     let server = RedisServer::start();
     let table = Table::with(1..=20);
-    fill(&redis_cache(&server).await, &table).await;
+    fill(&cache_without_leases(&server).await, &table).await;
     let proxy = Proxy::to(server.port());
     let requests = Arc::new(AtomicU64::new(0));
     let counter = requests.clone();

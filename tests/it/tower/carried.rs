@@ -8,7 +8,7 @@ use fragkeys_tests::Proxy;
 use fragkeys_tests::wait::DEADLINE;
 
 use super::*;
-use crate::support::memory_cache;
+use crate::support::{cache_without_leases, memory_cache};
 
 async fn process(cache: Cache) -> Process {
     Process { cache, database: Arc::default() }
@@ -202,7 +202,7 @@ async fn fifty_calls_of_one_request_read_their_versions_once() {
     }
     let server = RedisServer::start();
     server.cli(&["ACL", "SETUSER", "default", "-client|tracking"]);
-    let process = process(redis_cache(&server).await).await;
+    let process = process(cache_without_leases(&server).await).await;
     let plain = Router::new().route("/", get(page)).with_state(process);
     let app = plain.clone().layer(SnapshotLayer::new());
     let counts = || ["mget", "get"].map(|name| server.command_calls(name));

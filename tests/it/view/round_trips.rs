@@ -5,7 +5,7 @@ use std::time::Duration;
 use fragkeys::{Cache, Config, Near, Outcome, observe, snapshot, tagged_cache, with_cache};
 use fragkeys_tests::{Cluster, RedisServer};
 
-use crate::support::{patient, redis_cache};
+use crate::support::{cache_without_leases, patient, redis_cache};
 
 #[tagged_cache(tags = ["User:7", "Dashboard"], vary_on = [id])]
 async fn widget(id: u64) -> u64 {
@@ -30,8 +30,7 @@ async fn fill(cache: &Cache) {
 async fn fifty_calls_read_their_versions_once() {
     let server = RedisServer::start();
     server.cli(&["ACL", "SETUSER", "default", "-client|tracking"]);
-    // Without leases, whose releases come when nobody waits for them.
-    let cache = patient(server.url()).lease_wait(Duration::ZERO).build().await.unwrap();
+    let cache = cache_without_leases(&server).await;
     fill(&cache).await;
     let counts = || ["mget", "get", "evalsha"].map(|name| server.command_calls(name));
     server.reset_stats();
@@ -57,7 +56,7 @@ async fn fifty_calls_read_their_versions_once() {
 async fn in_a_cluster_too() {
     let cluster = Cluster::start();
     let config = Config::redis_cluster(cluster.urls());
-    let config = config.operation_timeout(Duration::from_secs(10));
+    let config = config.operation_timeout(Duration::from_secs(10)).lease_wait(Duration::ZERO);
     let cache = config.build().await.unwrap();
     fill(&cache).await;
     let count = |name| cluster.nodes.iter().map(|node| node.command_calls(name)).sum::<u64>();
@@ -72,7 +71,7 @@ async fn in_a_cluster_too() {
 async fn with_a_near_tier_one_call_asks_and_the_others_do_not() {
     let server = RedisServer::start();
     let near = Near::new().max_staleness(Duration::from_secs(600));
-    let cache = patient(server.url()).near(near).build().await.unwrap();
+    let cache = patient(server.url()).lease_wait(Duration::ZERO).near(near).build().await.unwrap();
     fill(&cache).await;
     crate::support::eventually("the near tier answers all", async || {
         let before = cache.stats().near_hits;
@@ -84,7 +83,7 @@ async fn with_a_near_tier_one_call_asks_and_the_others_do_not() {
     snapshot(fifty_hits(&cache)).await;
     assert_eq!(["mget", "get"].map(|name| server.command_calls(name)), [0, 1]);
     // And what it finds in Redis, it keeps.
-    let other = patient(server.url()).near(near).build().await.unwrap();
+    let other = patient(server.url()).lease_wait(Duration::ZERO).near(near).build().await.unwrap();
     snapshot(fifty_hits(&other)).await;
     crate::support::eventually("the near tier answers all", async || {
         let before = other.stats().near_hits;

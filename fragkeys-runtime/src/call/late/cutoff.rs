@@ -64,14 +64,19 @@ pub(super) async fn run<T, B: Future>(
     body: B,
 ) -> (End<B::Output, T>, Heritage) {
     let mut body = pin!(global::with_heir(Some(heir.clone()), body));
-    let end = poll_fn(|context| match body.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(End::Ran(output)),
-        Poll::Pending if heir.is_settled() => match last.take() {
+    let end = poll_fn(|context| {
+        let polled = body.as_mut().poll(context);
+        // Also if it has ended: it may have done so without an answer that had come by then.
+        match last.take_if(|_| heir.is_settled()) {
             Some(last) => Poll::Ready(End::CutOff(last)),
-            None => Poll::Pending,
-        },
-        Poll::Pending => Poll::Pending,
-    });
+            None => polled.map(End::Ran),
+        }
+    })
+    .await;
     // Before the body is dropped, and with it other calls, which then tell that they give nothing.
-    (end.await, heir.heritage())
+    let mut heritage = heir.heritage();
+    if let End::CutOff(last) = &end {
+        heritage.parts = last.parts.clone();
+    }
+    (end, heritage)
 }

@@ -114,13 +114,15 @@ fn encode(late: &[Tag]) -> Vec<u8> {
 const PART: usize = 2 * size_of::<u128>();
 
 impl List {
-    /// How many tags, and these. With early cutoff the value's hash, the tags' versions, the parts.
+    /// How many tags, and these. With early cutoff the value's hash, the tags' versions, the
+    /// parts' seed, the parts.
     fn encode(&self) -> Vec<u8> {
         let mut bytes = (self.late.len() as u64).to_le_bytes().to_vec();
         bytes.extend(encode(&self.late));
         if let Some(Recipe { versions, value, parts }) = &self.recipe {
             bytes.extend_from_slice(&value.to_le_bytes());
             bytes.extend(versions.iter().flat_map(|version| version.to_le_bytes()));
+            bytes.extend_from_slice(&parts.seed.to_le_bytes());
             for (call, value) in parts.known().into_iter().flatten() {
                 bytes.extend_from_slice(&call.to_le_bytes());
                 bytes.extend_from_slice(&value.to_le_bytes());
@@ -148,7 +150,8 @@ impl List {
 impl Recipe {
     fn decode(bytes: &[u8], number: usize) -> Option<Recipe> {
         let (value, bytes) = bytes.split_first_chunk()?;
-        let (versions, parts) = bytes.split_at_checked(number * size_of::<u64>())?;
+        let (versions, bytes) = bytes.split_at_checked(number * size_of::<u64>())?;
+        let (seed, parts) = bytes.split_first_chunk()?;
         let (versions, _) = versions.as_chunks();
         let versions = versions.iter().copied().map(Version::from_le_bytes).collect();
         let (parts, rest) = parts.as_chunks::<PART>();
@@ -159,7 +162,8 @@ impl Recipe {
             let (call, value) = part.split_first_chunk()?;
             Some((u128::from_le_bytes(*call), u128::from_le_bytes(value.try_into().ok()?)))
         };
-        let parts = Parts::of(parts.iter().map(part).collect::<Option<_>>()?);
+        let parts = parts.iter().map(part).collect::<Option<_>>()?;
+        let parts = Parts::of(u64::from_le_bytes(*seed), parts);
         Some(Recipe { versions, value: u128::from_le_bytes(*value), parts })
     }
 }

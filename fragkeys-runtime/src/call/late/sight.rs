@@ -81,6 +81,11 @@ impl<T> Sight<T> {
     }
 
     pub(super) async fn evict(self, budget: &mut Budget) -> bool {
+        if self.has_early_cutoff {
+            // With its recipe: else the value from before the last bump could stand again.
+            let list = self.request.identity.at(&self.versions);
+            let _ = self.request.cache.remove(&list, budget).await;
+        }
         let Some((all, place)) = self.all else { return false };
         all.remove(&place, budget).await.unwrap_or(false)
     }
