@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fragkeys::{Cache, Outcome, Tag, TimedOut, bypass, observe, refresh, tagged_cache, with_cache};
+use fragkeys_tests::{Action, Proxy, RedisServer};
 
 use super::{Source, ask, impatient, impatient_by_reference};
-use crate::support::{eventually, over_both_stores};
+use crate::support::{eventually, over_both_stores, patient};
 
 /// The old value is given, and the run goes on without its caller and is stored.
 async fn past_the_soft_timeout_the_run_goes_on(cache: Cache) {
@@ -141,6 +142,42 @@ over_both_stores!(
     without_an_old_value_all_wait,
     past_the_hard_timeout_the_run_is_dropped,
 );
+
+/// The run fails while its caller, who has lost patience, looks for the last good value.
+#[tokio::test]
+async fn what_is_being_looked_for_is_not_lost() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port());
+    // Nobody else's requests wait behind what is held.
+    let cache = patient(proxy.url()).lease_wait(Duration::ZERO).build().await.unwrap();
+    let source = Source::gated();
+    source.release(1);
+    ask(&cache, impatient(source.clone(), 1)).await.unwrap().0.unwrap();
+    cache.invalidate([Tag::new("Row", 1)]).await.unwrap();
+    proxy.on_request(Box::new(|request| {
+        let is_pointer = request.windows(3).any(|bytes| bytes == b":p:");
+        if is_pointer { Action::Hold } else { Action::Forward }
+    }));
+    let call = ask(&cache, impatient(source.clone(), 1));
+    source.wait_for_runs(2).await;
+    let held = tokio::task::spawn_blocking({
+        let proxy = Arc::new(proxy);
+        move || {
+            assert!(proxy.wait_held(Duration::from_secs(60)));
+            proxy
+        }
+    });
+    let proxy = held.await.unwrap();
+    source.goes_down(true);
+    source.release(1);
+    // Its task is the only other one.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    proxy.clear_hook();
+    proxy.release();
+    assert_eq!(call.await.unwrap(), (Ok(0), Some(Outcome::Stale)));
+}
 
 #[test]
 fn io_errors_say_it_too() {

@@ -71,15 +71,19 @@ impl<T> Fallback<T> {
         self.outcome
     }
 
-    /// The value, the first time.
+    /// The value, the first time. Dropped before it is there, it can be asked for again.
     pub(super) async fn take(&mut self) -> Option<T> {
+        if let From::Elsewhere(elsewhere) = &self.from {
+            let value = elsewhere.seek().await;
+            self.from = From::Nowhere;
+            return value;
+        }
         match std::mem::replace(&mut self.from, From::Nowhere) {
-            From::Nowhere => None,
+            From::Nowhere | From::Elsewhere(_) => None,
             From::AtHand(value) => Some(value),
             From::Found(found, grace) => {
                 grace.may_stand_in(&found.age, clock::since_1970()).then_some(found.value)
             }
-            From::Elsewhere(elsewhere) => elsewhere.seek().await,
         }
     }
 }
@@ -87,14 +91,14 @@ impl<T> Fallback<T> {
 impl<T> Elsewhere<T> {
     /// Follows the pointer to the last value that was stored, whatever has been bumped since; but
     /// for what the caller knows to have been bumped.
-    async fn seek(self) -> Option<T> {
+    async fn seek(&self) -> Option<T> {
         let Elsewhere { cache, identity, view, grace, decode } = self;
         // The run has taken its time; this is another time that the store may add.
         let mut budget = cache.budget();
         let pointer = identity.pointer(cache.prefix());
         let bytes = cache.bytes_at(&pointer.key, &mut budget).await.ok()??;
         let place = identity.pointed_at(envelope::open(&bytes, &pointer.address)?)?;
-        if view.is_some_and(|view| !view.admits_old(&identity.tags, &place.versions)) {
+        if view.as_ref().is_some_and(|view| !view.admits_old(&identity.tags, &place.versions)) {
             return None;
         }
         let entry = cache.bytes_at(&place.key, &mut budget).await.ok()??;
