@@ -26,8 +26,6 @@ pub enum ErrorKind {
     Outbox,
     /// PostgreSQL cannot be reached, or did not do what it was asked for.
     Database,
-    /// Redis does not take the bumps.
-    Cache,
 }
 
 impl Error {

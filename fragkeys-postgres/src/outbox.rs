@@ -43,6 +43,12 @@ impl Outbox {
         self
     }
 
+    /// What tells its triggers from those of the usual one, on the same table.
+    pub(crate) fn schema_of_its_own(&self) -> Option<&str> {
+        let schema = self.schema.as_str();
+        (schema != Outbox::default().schema).then_some(schema)
+    }
+
     /// Nobody wakes the relay, which finds new tags when it looks again: once a second. For
     /// transactions that are prepared (two-phase commit), in which PostgreSQL allows no `NOTIFY`;
     /// and for more commits a second than PostgreSQL can put in line, as it does with those that

@@ -15,6 +15,7 @@ use crate::outbox::Outbox;
 mod backoff;
 mod batch;
 mod health;
+mod held;
 mod session;
 
 pub use health::RelayHealth;
@@ -22,6 +23,7 @@ pub use health::RelayHealth;
 use backoff::Backoff;
 use batch::Batch;
 use health::Shared;
+use held::Held;
 use session::Session;
 
 const TARGET: &str = "fragkeys_postgres";
@@ -59,14 +61,6 @@ pub struct Relay {
     health: Arc<Shared>,
     #[cfg(feature = "tls")]
     authority: Option<Vec<u8>>,
-}
-
-/// Why a batch was not done.
-enum Failure {
-    /// The session is of no use any more.
-    Database(Error),
-    /// The bumps failed, and their tags stay in the outbox.
-    Cache(Error),
 }
 
 impl Relay {
@@ -121,11 +115,11 @@ impl Relay {
         self
     }
 
-    /// How often it looks without having been woken, at least every 10 ms. Default: a second. Tags
+    /// How often it looks without having been woken, 10 ms to a day. Default: a second. Tags
     /// that were locked by a relay which died are found by that alone.
     #[must_use]
     pub fn poll_every(mut self, pause: Duration) -> Self {
-        self.poll_every = pause.max(Duration::from_millis(10));
+        self.poll_every = pause.clamp(Duration::from_millis(10), Duration::from_secs(86_400));
         self
     }
 
@@ -194,62 +188,65 @@ impl Relay {
 
     /// Empties the outbox again and again, until the session is of no use.
     async fn serve(&self, session: &Session, woken: &Notify) -> Error {
-        let mut backoff = Backoff::up_to(Duration::from_secs(1));
+        let mut held = Held::default();
         let mut told = Told::default();
         let mut measured: Option<Instant> = None;
-        let mut is_failing = false;
         loop {
-            let outcome = self.relay_one(session).await;
-            if let Ok(batch) = &outcome {
-                self.health.drained(batch);
-                if is_failing && !batch.is_empty() {
-                    info!(target: TARGET, "the cache takes bumps again");
-                    (is_failing, told) = (false, Told::default());
-                }
-                backoff = Backoff::up_to(Duration::from_secs(1));
-            }
-            let is_more = match &outcome {
-                Ok(batch) => batch.is_full,
-                Err(Failure::Database(error)) => return error.clone(),
-                Err(Failure::Cache(error)) => {
-                    is_failing = true;
-                    if told.should_tell() {
-                        warn!(target: TARGET, "{error}; these tags stay in the outbox, and are tried again");
-                    }
-                    true
-                }
+            held.let_go_in_time();
+            let (batch, trouble) = match self.relay_one(session, held.ids()).await {
+                Ok(done) => done,
+                Err(error) => return error,
             };
+            if let Some(error) = &trouble
+                && told.should_tell()
+            {
+                let failed = batch.failed.len();
+                warn!(target: TARGET, "{failed} tags could not be bumped: {error}; these tags stay in the outbox, and are tried again");
+            }
+            // While nothing at all goes through, those behind them would fail as well.
+            let is_away = batch.done.is_empty() && !self.cache.health().is_reachable;
+            if !is_away {
+                held.hold(&batch.failed);
+            }
+            let is_at_end = !batch.is_full && trouble.is_none() && held.ids().is_empty();
+            self.health.drained(&batch, held.ids().len(), is_at_end);
+            if is_at_end && told.has_told() {
+                info!(target: TARGET, "the cache takes all bumps again");
+                told = Told::default();
+            }
+            let is_more = batch.is_full || !batch.failed.is_empty();
             if is_more && measured.is_none_or(|at| at.elapsed() >= MEASURE_EVERY) {
                 measured = Some(Instant::now());
                 if let Err(error) = self.measure(session).await {
                     return error;
                 }
             }
-            match outcome {
-                Ok(batch) if batch.is_full => {}
-                Ok(_) => {
-                    let pause = self.poll_every.mul_f64(0.75 + fastrand::f64() / 2.0);
-                    // Woken or not, it looks.
-                    let _ = timeout(pause, woken.notified()).await;
-                }
-                Err(_) => sleep(backoff.next()).await,
+            if is_away || held.is_full() {
+                sleep(held.pause()).await;
+            } else if !batch.is_full {
+                let pause = self.poll_every.mul_f64(0.75 + fastrand::f64() / 2.0);
+                // Woken or not, it looks.
+                let _ = timeout(held.at_end(pause), woken.notified()).await;
             }
         }
     }
 
-    /// One batch: locked, bumped, deleted.
-    async fn relay_one(&self, session: &Session) -> Result<Batch, Failure> {
-        let mut batch = session.lock(self.batch_size).await.map_err(Failure::Database)?;
+    /// One batch: locked, bumped, deleted. What of it fails stays, and is no matter of the others.
+    async fn relay_one(
+        &self,
+        session: &Session,
+        held: &[i64],
+    ) -> Result<(Batch, Option<fragkeys::Error>), Error> {
+        let mut batch = session.lock(self.batch_size, held).await?;
         if batch.is_empty() {
-            return Ok(batch);
+            return Ok((batch, None));
         }
-        if let Err(error) = batch.bump(&self.cache).await {
-            session.leave().await.map_err(Failure::Database)?;
-            let message = format!("{} tags could not be bumped: {error}", batch.tags());
-            return Err(Failure::Cache(Error::new(ErrorKind::Cache, message)));
+        let outcome = batch.bump(&self.cache).await;
+        match batch.done.is_empty() {
+            true => session.leave().await?,
+            false => session.delete(&batch).await?,
         }
-        session.delete(&batch).await.map_err(Failure::Database)?;
-        Ok(batch)
+        Ok((batch, outcome.err()))
     }
 
     /// How much waits, and for how long; tells of a lot.
@@ -273,6 +270,10 @@ impl Relay {
 struct Told(Option<Instant>);
 
 impl Told {
+    fn has_told(&self) -> bool {
+        self.0.is_some()
+    }
+
     fn should_tell(&mut self) -> bool {
         let is_due = self.0.is_none_or(|at| at.elapsed() >= TELL_EVERY);
         if is_due {

@@ -144,6 +144,18 @@ impl Triggers {
                 return Err(self.error(&format!("has no `{field}` in its tags to vouch for")));
             }
         }
+        for (index, column) in table.columns.iter().enumerate() {
+            if let Some(other) = table.columns.iter().take(index).find(|it| it.name == column.name)
+            {
+                return Err(self.error(&format!(
+                    "has `{}` and `{field}` in its tags, both of the column `{}`: say which one \
+                     that is: `columns = [{field} = \"..\"]`",
+                    other.field,
+                    column.name,
+                    field = column.field
+                )));
+            }
+        }
         let kinds = table.columns.iter().map(|column| self.kind(column));
         let kinds = kinds.collect::<Result<_, _>>()?;
         let tags: Vec<&RowTag> = table.tags.iter().collect();
@@ -173,7 +185,9 @@ impl Triggers {
                 Err(self.error("has a NUL in a tag, which no text of PostgreSQL can hold"))
             }
             RowTag::Columns(_) => Ok(()),
-            RowTag::Fixed(tag) if tag.is_constant() || tag.to_string().contains('\0') => {
+            RowTag::Fixed(tag)
+                if tag.check_bumpable().is_err() || tag.to_string().contains('\0') =>
+            {
                 Err(self.error(&format!("has the scope `{tag}`, which nobody can bump")))
             }
             RowTag::Fixed(_) => Ok(()),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cache::Cache;
 use crate::clock;
+use crate::global::{self, Given};
 use crate::tag::{Kind, Tag};
 use crate::version::{Bumped, Version};
 
@@ -24,10 +25,10 @@ tokio::task_local! {
 /// Of a tag that was bumped several times, the last version; of one that several caches have, the oldest
 /// of theirs, which is what all have at least. A bump that failed, or whose future was dropped, is queued
 /// and has no version yet: it stands there with this machine's time, so that
-/// `at_least` lets nothing pass that is older. Of more than 10,000 tags the rest is left
+/// `at_least` lets nothing pass that is older, as far as this clock and the store's agree. Of more than 10,000 tags the rest is left
 /// out, and the text of this says that there were more.
 ///
-/// Tasks that the future spawns are not seen; [`note_bumps`] tells of theirs.
+/// Tasks that the future spawns are not seen, unless they are [`attached`]; [`note_bumps`] tells of theirs.
 ///
 /// ```
 /// # use fragkeys_runtime::{Tag, bumps_in, cache};
@@ -57,7 +58,9 @@ pub async fn bumps_in<F: Future>(future: F) -> (F::Output, Bumped) {
 /// let (outcome, bumped) = bumps_in(async {
 ///     // A write that goes on if the client hangs up.
 ///     let write = async { cache().invalidate([Tag::new("User", 42)]).await };
-///     note_bumps(&tokio::spawn(write).await??);
+///     let (outcome, bumped) = tokio::spawn(bumps_in(write)).await?;
+///     note_bumps(&bumped); // also if it failed: then it is queued
+///     outcome?;
 ///     Ok::<(), Box<dyn std::error::Error>>(())
 /// })
 /// .await;
@@ -83,6 +86,37 @@ pub(crate) fn note_queued(cache: &Cache, tags: &[Tag]) {
     let Some(version) = Version::new(now.saturating_mul(1_000)) else { return };
     let own = tags.iter().filter(|tag| tag.kind() == Kind::Own);
     note(Some(cache), own.map(|tag| (tag, version)));
+}
+
+/// A future that is a part of the code which calls this, although a task of its own runs it: it uses the same
+/// cache ([`with_cache`](crate::with_cache)), sees the same versions ([`snapshot`](crate::snapshot),
+/// [`at_least`](crate::at_least)), and what it bumps is told to [`bumps_in`] around the caller, as long as that runs.
+///
+/// A scope of [`on_commit`](crate::on_commit) stays where it is, and so does `inherit_tags`.
+///
+/// ```
+/// # use fragkeys_runtime::{attached, bumps_in, cache};
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let (outcome, bumped) = bumps_in(async {
+///     // A write that goes on if the client hangs up.
+///     let write = async { cache().invalidate(["Dashboard"]).await };
+///     tokio::spawn(attached(write)).await
+/// })
+/// .await;
+/// assert_eq!(outcome??, bumped);
+/// # Ok(()) }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(example()).unwrap();
+/// ```
+pub fn attached<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let given = Given { heir: None, ..global::given() };
+    let log = LOG.try_with(Log::clone).ok();
+    async move {
+        let future = global::with_given(given, future);
+        match log {
+            Some(log) => LOG.scope(log, future).await,
+            None => future.await,
+        }
+    }
 }
 
 fn note<'a>(cache: Option<&Cache>, bumps: impl Iterator<Item = (&'a Tag, Version)> + Clone) {
@@ -143,9 +177,12 @@ impl Noted {
 impl Log {
     fn bumped(&self) -> Bumped {
         let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = |(tag, versions): &(Tag, Vec<(Option<Cache>, Version)>)| {
-            let version = versions.iter().map(|(_, version)| *version).min()?;
-            Some((tag.clone(), version))
+        let oldest = |(tag, versions): &(Tag, Versions)| {
+            let (of_each, of_all): (Vec<_>, Vec<_>) =
+                versions.iter().partition(|(cache, _)| cache.is_some());
+            let oldest = of_each.iter().map(|(_, version)| *version).min();
+            // What a task has told may be of any of them.
+            Some((tag.clone(), oldest.max(of_all.iter().map(|(_, version)| *version).max())?))
         };
         let (tags, versions) = noted.tags.iter().filter_map(oldest).unzip();
         Bumped::new(tags, versions).partial(noted.is_partial)

@@ -179,6 +179,15 @@ impl Cache {
         self.shared.queue.len()
     }
 
+    /// Does a failed bump of this tag wait to be retried, or one of what is bumped with it?
+    #[must_use]
+    pub fn is_bump_queued(&self, tag: &Tag) -> bool {
+        let mut tags = self.counterparts(std::slice::from_ref(tag));
+        // What is too much for the queue is a bump of everything.
+        tags.extend([tag.clone(), Tag::root()]);
+        self.shared.queue.holds_any(&tags)
+    }
+
     /// Are these clones of one cache?
     pub(crate) fn is(&self, other: &Cache) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)

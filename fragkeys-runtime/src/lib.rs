@@ -62,7 +62,7 @@ pub mod private;
 
 pub use around::{bypass, evict, key_of, peek, prime, refresh};
 pub use batch::BatchMap;
-pub use bumps::{bumps_in, note_bumps};
+pub use bumps::{attached, bumps_in, note_bumps};
 pub use cache::Cache;
 pub use call::grace::TimedOut;
 #[cfg(feature = "json")]

@@ -143,8 +143,8 @@ pub struct NearStats {
     pub lost_to_disconnect: u64,
     /// How often because a server did not track any more what a connection had read.
     pub lost_to_tracking: u64,
-    /// How often because a master of a cluster was replaced, has given a slot to another, or does
-    /// not know any more what the others do.
+    /// How often because a server is a replica now; or a master of a cluster was replaced, has given a
+    /// slot to another, or does not know any more what the others do.
     pub lost_to_cluster: u64,
 }
 

@@ -67,7 +67,7 @@ impl BumpQueue {
         self.len.load(Ordering::Acquire)
     }
 
-    /// Must an entry with these tags be left alone until a bump has gone through?
+    /// Does a bump of any of these wait? Then entries with that tag must be left alone.
     pub(crate) fn holds_any(&self, tags: &[Tag]) -> bool {
         self.len() > 0 && {
             let waiting = self.lock();

@@ -189,7 +189,8 @@ impl Tag {
     }
 
     /// Refuses a tag that cannot be given a new version.
-    pub(crate) fn check_bumpable(&self) -> Result<(), Error> {
+    #[doc(hidden)]
+    pub fn check_bumpable(&self) -> Result<(), Error> {
         let problem = match self.kind() {
             Kind::Constant => {
                 "is a constant tag: it is part of the key and has no version; \

@@ -185,6 +185,18 @@ impl Bumped {
     pub(crate) fn of_the_last(mut self, time: Duration) -> Self {
         let oldest = crate::clock::since_1970().saturating_sub(time);
         self.pairs.retain(|(tag, version)| token::time_of(tag, *version) >= oldest);
+        // Those that there was no room for are older than these.
+        self.is_partial &= !self.pairs.is_empty();
+        self
+    }
+
+    /// Without the root, which everybody's entries have: there may be more, instead, which leaves out
+    /// what may be late.
+    #[cfg(feature = "tower")]
+    pub(crate) fn without_root(mut self) -> Self {
+        let number = self.pairs.len();
+        self.pairs.retain(|(tag, _)| *tag != Tag::root());
+        self.is_partial |= self.pairs.len() < number;
         self
     }
 

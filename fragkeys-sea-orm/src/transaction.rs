@@ -2,7 +2,7 @@
 
 use std::sync::Once;
 
-use fragkeys::{CommitScope, committing, on_commit};
+use fragkeys::{CommitScope, attached, committing, on_commit};
 use sea_orm::{
     AccessMode, ConnectionTrait, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions,
     TransactionSession, TransactionTrait,
@@ -179,7 +179,7 @@ impl<S: TransactionSession + Send + 'static> Committer<S> {
             let transaction = receive.await.map_err(|_| None)?;
             committing(transaction.commit()).await.map_err(Some)
         });
-        let task = runtime.spawn(commit.in_current_span());
+        let task = runtime.spawn(attached(commit).in_current_span());
         let scope = scope.await.ok().flatten().ok_or_else(runtime_ends)?;
         Ok((Committer { transaction, task }, scope))
     }

@@ -123,9 +123,9 @@ pub use fragkeys_runtime::{
     ColumnInfo, CommitScope, Committed, Config, Entry, Error, ErrorKind, FragmentedKeys, Guard,
     Guarded, Health, KeyRing, KeyedBy, ModelInfo, Muted, Near, NearStats, OnCommit, Outcome,
     RingTag, RowTag, RowTagPart, Stats, TableInfo, Tag, TaggedModel, TimedOut, Version, at_least,
-    bumps_in, bypass, cache, cache_named, commit_follows, committing, evict, guard, is_muted,
-    is_registered, key_of, models, mute, note_bumps, observe, on_commit, peek, prime, refresh,
-    register, reset_for_tests, snapshot, with_cache,
+    attached, bumps_in, bypass, cache, cache_named, commit_follows, committing, evict, guard,
+    is_muted, is_registered, key_of, models, mute, note_bumps, observe, on_commit, peek, prime,
+    refresh, register, reset_for_tests, snapshot, with_cache,
 };
 
 #[doc(hidden)]

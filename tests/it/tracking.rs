@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use fragkeys::{Cache, Outcome, Tag, observe, with_cache};
 use fragkeys_tests::{Action, Proxy, RedisServer};

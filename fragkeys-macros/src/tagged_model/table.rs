@@ -2,7 +2,10 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
-use syn::{Expr, ExprAssign, LitStr, Member};
+use syn::{
+    Expr, ExprArray, ExprAssign, ExprCall, ExprGroup, ExprParen, ExprPath, ExprReference,
+    ExprTuple, ExprUnary, LitStr, Member,
+};
 
 use super::{FieldNames, FieldPath, Model, Options, text};
 use crate::diag::Mistakes;
@@ -148,13 +151,13 @@ impl Model<'_> {
                 let parts = template.to_parts_of_model(number);
                 quote!(.template(#parts))
             }
-            TagSource::Expression(_) if is_of_row(scope) => {
-                let code = scope.text();
-                quote!(.code(#code))
-            }
-            TagSource::Expression(_) => {
+            TagSource::Expression(expression) if is_fixed(expression) => {
                 let tag = scope.to_tag();
                 quote!(.fixed(#tag))
+            }
+            TagSource::Expression(_) => {
+                let code = scope.text();
+                quote!(.code(#code))
             }
         });
         let events = [
@@ -177,9 +180,42 @@ impl Model<'_> {
     }
 }
 
-/// Does it use the row? In the text of a `tag!` there may be a `self`, too.
-fn is_of_row(expression: &TagSource) -> bool {
-    expression.text().contains("self")
+/// Is it the same tag whenever it is asked for? That can be seen of a constructor of `Tag` with
+/// literals; anything else may be of the row, of today, or of a setting.
+fn is_fixed(expression: &Expr) -> bool {
+    match ungrouped_ref(expression) {
+        Expr::Call(ExprCall { func, args, .. }) => {
+            is_constructor(func) && args.iter().all(is_literal)
+        }
+        _ => false,
+    }
+}
+
+fn is_constructor(function: &Expr) -> bool {
+    let Expr::Path(ExprPath { path, .. }) = ungrouped_ref(function) else { return false };
+    path.segments.iter().rev().nth(1).is_some_and(|owner| owner.ident == "Tag")
+}
+
+fn is_literal(argument: &Expr) -> bool {
+    match ungrouped_ref(argument) {
+        Expr::Lit(_) => true,
+        Expr::Unary(ExprUnary { expr, .. }) | Expr::Reference(ExprReference { expr, .. }) => {
+            is_literal(expr)
+        }
+        Expr::Array(ExprArray { elems, .. }) | Expr::Tuple(ExprTuple { elems, .. }) => {
+            elems.iter().all(is_literal)
+        }
+        _ => false,
+    }
+}
+
+/// Without what a macro puts around an expression, or a person.
+fn ungrouped_ref(mut expression: &Expr) -> &Expr {
+    while let Expr::Group(ExprGroup { expr, .. }) | Expr::Paren(ExprParen { expr, .. }) = expression
+    {
+        expression = expr;
+    }
+    expression
 }
 
 fn path_text(path: &[Member]) -> String {

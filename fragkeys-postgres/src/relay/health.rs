@@ -33,6 +33,7 @@ struct State {
     oldest: Duration,
     last_drained: Option<SystemTime>,
     relayed: u64,
+    held: u64,
     refused: u64,
 }
 
@@ -73,6 +74,12 @@ impl RelayHealth {
         self.0.state().relayed
     }
 
+    /// How many rows wait whose bump fails while others go through: the log says why.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.0.state().held
+    }
+
     /// How many were deleted without a bump, as nobody can bump them.
     #[must_use]
     pub fn refused(&self) -> u64 {
@@ -98,11 +105,12 @@ impl Shared {
         self.state().is_connected = false;
     }
 
-    pub(super) fn drained(&self, batch: &Batch) {
+    pub(super) fn drained(&self, batch: &Batch, held: usize, is_at_end: bool) {
         let mut state = self.state();
-        state.relayed += (batch.ids.len() - batch.refused) as u64;
+        state.relayed += (batch.done.len() - batch.refused) as u64;
         state.refused += batch.refused as u64;
-        if !batch.is_full {
+        state.held = held as u64;
+        if is_at_end {
             (state.backlog, state.oldest) = (0, Duration::ZERO);
             state.last_drained = Some(SystemTime::now());
         }

@@ -77,7 +77,7 @@ impl Session {
         );
         let lock = format!(
             "WITH locked AS MATERIALIZED (
-               SELECT id, tag FROM {schema}.outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+               SELECT id, tag FROM {schema}.outbox WHERE id <> ALL ($2) ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
              ), sized AS (
                SELECT id, tag, count(*) OVER () AS found,
                  sum(octet_length(tag)) OVER (ORDER BY id) - octet_length(tag) AS before
@@ -102,11 +102,11 @@ impl Session {
         Ok(Session { client, lock, delete, backlog, _driver: driver })
     }
 
-    /// Begins a transaction, and locks the oldest tags that nobody else has locked. Ends it where
-    /// there are none.
-    pub(super) async fn lock(&self, most: u32) -> Result<Batch, Error> {
+    /// Begins a transaction, and locks the oldest tags that nobody else has locked, but for these.
+    /// Ends it where there are none.
+    pub(super) async fn lock(&self, most: u32, but: &[i64]) -> Result<Batch, Error> {
         let limit = i64::from(most);
-        let limit: [&(dyn ToSql + Sync); 1] = [&limit];
+        let limit: [&(dyn ToSql + Sync); 2] = [&limit, &but];
         let lock = async {
             // Sent together.
             let ((), rows) = tokio::try_join!(
@@ -125,7 +125,7 @@ impl Session {
     /// Ends the transaction of a batch that was bumped: it is deleted.
     pub(super) async fn delete(&self, batch: &Batch) -> Result<(), Error> {
         let delete = async {
-            self.client.execute(&self.delete, &[&batch.ids]).await?;
+            self.client.execute(&self.delete, &[&batch.done]).await?;
             self.client.batch_execute("COMMIT").await
         };
         within("deleting from the outbox", PATIENCE, delete).await

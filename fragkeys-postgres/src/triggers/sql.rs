@@ -29,6 +29,7 @@ impl Names {
         let last = table.name.last().copied().unwrap_or_default();
         let mut parts = table.name.to_vec();
         parts.push(triggers.tag_name);
+        parts.extend(triggers.outbox.schema_of_its_own());
         let digest = digest(&parts);
         let function = format!("{}_{}_{digest}", clean(last, 20), clean(triggers.tag_name, 20));
         Names {
@@ -111,7 +112,7 @@ fn function_body(schema: &str, plan: &Plan<'_>) -> String {
     let select = "SELECT DISTINCT t.tag FROM";
     let tags = plan.tags.iter().map(|tag| format!("        ({})", value(schema, plan, tag)));
     let tags = format!(
-        "CROSS JOIN LATERAL (VALUES\n{}\n      ) AS t (tag) WHERE t.tag IS NOT NULL",
+        "CROSS JOIN LATERAL (VALUES\n{}\n      ) AS t (tag) WHERE t.tag <> ''",
         tags.collect::<Vec<_>>().join(",\n")
     );
     let truncated =
@@ -135,8 +136,9 @@ BEGIN
   ELSE
     EXECUTE format('SELECT count(*) FROM (SELECT FROM %I.%I LIMIT {beyond}) AS r', TG_TABLE_SCHEMA, TG_TABLE_NAME)
       INTO size;
-    -- TRUNCATE also takes rows that a snapshot of before does not show.
-    IF size > {MOST_TRUNCATED} OR current_setting('transaction_isolation') NOT LIKE 'read %' THEN
+    -- TRUNCATE also takes rows that a snapshot of before does not show, or a policy hides.
+    IF size > {MOST_TRUNCATED} OR row_security_active(TG_RELID)
+      OR current_setting('transaction_isolation') NOT LIKE 'read %' THEN
       {into} VALUES ('*');
     ELSE
       EXECUTE {before} || format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME) || {after};

@@ -40,6 +40,28 @@ struct WithNul {
     id: i64,
 }
 
+/// What it is tomorrow, the database would not know.
+#[derive(TaggedModel)]
+#[tagged_model(table = "t", scopes = [Tag::aggregate("Stats", today())])]
+struct WithToday {
+    id: i64,
+}
+
+fn today() -> String {
+    "2024-02-29".to_owned()
+}
+
+struct Organization {
+    id: i64,
+}
+
+#[derive(TaggedModel)]
+#[tagged_model(table = "t", scopes = ["Row:org:<organization.id>"])]
+struct WithOneColumnTwice {
+    id: i64,
+    organization: Organization,
+}
+
 struct Newtype(i64);
 
 impl std::fmt::Display for Newtype {
@@ -61,6 +83,9 @@ fn each_is_told_with_what_to_do() {
     assert!(refusal::<WithEvent>().contains("`on_update`"));
     assert!(refusal::<WithCode>().contains("write a template"));
     assert!(refusal::<WithConstant>().contains("`=env:test`, which nobody can bump"));
+    assert!(refusal::<WithToday>().contains("write a template"));
+    let twice = refusal::<WithOneColumnTwice>();
+    assert!(twice.contains("columns = [organization.id = \"..\"]"), "{twice}");
     assert!(refusal::<WithNul>().contains("NUL"));
     let newtype = refusal::<WithNewtype>();
     assert!(newtype.contains("Newtype") && newtype.contains("vouch_for(\"key.0\")"), "{newtype}");

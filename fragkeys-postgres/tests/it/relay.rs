@@ -133,6 +133,36 @@ async fn what_nobody_can_bump_does_not_stop_the_others() {
     assert_eq!(server.psql("SELECT count(*) FROM fragkeys.outbox"), "0");
 }
 
+/// As a master of a cluster that is away, or a key that this user may not write: what comes behind
+/// it goes through.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_bumped_now_does_not_stop_the_others() {
+    let (server, redis) = (database(), RedisServer::start());
+    let tags: Vec<Tag> = (1..=4).map(donation).collect();
+    let before = bump_all(&cache(&redis).await, &tags).await;
+    redis.cli(&["ACL", "SETUSER", "relay", "on", ">secret", "+@all", "resetkeys", "~fragkeys:*"]);
+    let url = redis.url().replace("redis://", "redis://relay:secret@");
+    let cache = Config::redis(url).operation_timeout(Duration::from_secs(20));
+    // The oldest ones, and more than a batch; one stands beside one that can be bumped.
+    server.psql(
+        "INSERT INTO fragkeys.outbox (tag) SELECT '~other:' || i FROM generate_series(1, 5) AS i;
+         INSERT INTO donations SELECT i FROM generate_series(1, 2) AS i",
+    );
+    let relay = Relay::new(&server.url(), cache.build().await.unwrap()).unwrap().batch_size(2);
+    let health = relay.health();
+    let _running = Running::start(relay);
+    bumped(&redis, &tags[1], &before).await;
+    eventually("the others to be held", async || health.held() == 5).await;
+    let client = connect(&server.url()).await;
+    eventually("only those to be left", async || waiting(&client).await == 5).await;
+    server.psql("INSERT INTO donations SELECT i FROM generate_series(3, 4) AS i");
+    bumped(&redis, &tags[3], &before).await;
+    assert_eq!((waiting(&client).await, health.last_drained()), (5, None));
+    redis.cli(&["ACL", "SETUSER", "relay", "allkeys"]);
+    eventually("all to be gone", async || waiting(&client).await == 0).await;
+    eventually("none to be held", async || health.held() == 0).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_star_bumps_the_whole_cache() {
     let (server, redis) = (database(), RedisServer::start());

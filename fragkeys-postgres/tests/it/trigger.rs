@@ -1,5 +1,7 @@
 //! What each statement puts into the outbox.
 
+use std::collections::BTreeSet;
+
 use fragkeys::TaggedModel;
 use fragkeys_postgres::{Outbox, Triggers, drop_sql, trigger_sql};
 use fragkeys_tests::PostgresServer;
@@ -309,4 +311,41 @@ fn another_outbox_is_another_one() {
         server.psql(&other.drop_sql().unwrap());
     }
     assert_eq!(server.psql("SELECT to_regnamespace('\"Other_1\"') IS NULL"), "t");
+}
+
+/// Two caches may mind one table, and each has what it needs.
+#[test]
+fn two_outboxes_of_one_table_are_both_filled() {
+    let server = &database();
+    let other = Outbox::new().in_schema("other");
+    server.psql(&other.create_sql().unwrap());
+    let triggers = Triggers::of::<Donation>().into_outbox(other);
+    server.psql(&triggers.create_sql().unwrap());
+    server.psql("INSERT INTO donations VALUES (1, 7)");
+    let expected = set(["Donations:1", "Donations:org:7"]);
+    assert_eq!(taken(server), expected);
+    let others = server.psql("DELETE FROM other.outbox RETURNING tag");
+    assert_eq!(others.lines().map(str::to_owned).collect::<BTreeSet<_>>(), expected);
+    server.psql(&triggers.drop_sql().unwrap());
+    assert_eq!(tags_of(server, "DELETE FROM donations"), expected);
+    assert_eq!(server.psql("SELECT count(*) FROM other.outbox"), "0");
+}
+
+/// A policy hides rows from the trigger, and not from `TRUNCATE`.
+#[test]
+fn what_a_policy_hides_is_truncated_all_the_same() {
+    let server = &database();
+    server.psql("INSERT INTO donations VALUES (1, 7); DELETE FROM fragkeys.outbox");
+    let sql = "CREATE ROLE clerk; GRANT ALL ON donations TO clerk;
+        GRANT USAGE ON SCHEMA fragkeys TO clerk; GRANT ALL ON fragkeys.outbox TO clerk;
+        ALTER TABLE donations OWNER TO clerk; ALTER TABLE donations ENABLE ROW LEVEL SECURITY;
+        ALTER TABLE donations FORCE ROW LEVEL SECURITY;
+        CREATE POLICY none_of_these ON donations USING (false);";
+    server.psql(sql);
+    let function = server.psql(
+        "SELECT tgfoid::regprocedure FROM pg_trigger WHERE tgrelid = 'donations'::regclass LIMIT 1",
+    );
+    server.psql("GRANT CREATE ON SCHEMA fragkeys TO clerk");
+    server.psql(&format!("ALTER FUNCTION {function} OWNER TO clerk"));
+    assert_eq!(tags_of(server, "TRUNCATE donations"), set(["*"]));
 }

@@ -25,8 +25,9 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 /// [`at_least`](crate::at_least): their cached calls see at least those bumps. What
 /// they bump is added. Other requests are answered as if this were not here.
 ///
-/// A text that is none, that is longer than 1,024 bytes or was made up costs its sender misses at
-/// most, and is never an error. It names tags in clear, with what stands in them; so keep secrets out of tags.
+/// A text that is none, that is longer than 1,024 bytes or was made up is never an error. One that names
+/// versions to come has the calls of its sender run that depend on those tags, each for itself: bound what
+/// one client may ask for, as without a cache. It names tags in clear, with what stands in them; so keep secrets out of tags.
 /// A request that bumps more than 1,024 bytes can name is remembered as having
 /// bumped more, and then the near tier is left out for the sender's reads.
 ///
@@ -142,7 +143,7 @@ where
         Box::pin(async move {
             let (response, mut bumped) = match seen.is_empty() && !seen.is_partial() {
                 true => bumps_in(answer).await,
-                false => bumps_in(at_least(seen.clone(), answer)).await,
+                false => bumps_in(at_least(seen.clone().without_root(), answer)).await,
             };
             let mut response = match response {
                 Ok(response) => response,

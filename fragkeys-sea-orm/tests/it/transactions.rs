@@ -20,6 +20,7 @@ use crate::support::{
 over_both_stores! {
     a_commit_bumps_all_at_once,
     an_error_rolls_back_and_bumps_nothing,
+    what_it_bumps_is_told_to_who_asks,
     a_panic_rolls_back_and_bumps_nothing,
     a_drop_before_the_commit_rolls_back_and_bumps_nothing,
     a_drop_during_the_commit_bumps_after_it,
@@ -74,6 +75,20 @@ async fn a_commit_bumps_all_at_once(cache: Cache) {
     assert_eq!(moved.organization_id, 2);
     assert_eq!(watch.bumped().await, TAGS);
     assert_eq!(stored_amounts(&database.db, 2).await.unwrap(), [100]);
+}
+
+async fn what_it_bumps_is_told_to_who_asks(cache: Cache) {
+    let database = Database::new().await;
+    let row = donation(&database.db).await;
+    let transaction = fragkeys_sea_orm::transaction(&database.db, async |transaction| {
+        move_to(transaction, row, 2).await?;
+        Ok::<_, DbErr>(())
+    });
+    let (outcome, bumped) = with_cache(cache, fragkeys::bumps_in(transaction)).await;
+    outcome.unwrap();
+    let mut told: Vec<String> = bumped.iter().map(|(tag, _)| tag.to_string()).collect();
+    told.sort_unstable();
+    assert_eq!(told, TAGS);
 }
 
 async fn an_error_rolls_back_and_bumps_nothing(cache: Cache) {

@@ -187,6 +187,25 @@ async fn tracking_that_is_off_is_found_and_the_connection_replaced() {
     assert_eq!(stats(&cache).lost_to_tracking, 1);
 }
 
+/// It goes on answering, and hears of bumps when its master tells it, or never.
+#[tokio::test]
+async fn a_server_that_became_a_replica_is_not_believed() {
+    let server = RedisServer::start();
+    let cache = near_cache(&server, Near::new().max_staleness(STALENESS)).await;
+    let source = Source::default();
+    settle(&cache, &source).await;
+    // Of a master that nobody reaches: so nothing is flushed.
+    server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    eventually("it is noticed", async || {
+        let before = cache.stats().near_hits;
+        call(&cache, &source).await;
+        cache.stats().near_hits == before && stats(&cache).lost_to_cluster == 1
+    })
+    .await;
+    server.cli(&["REPLICAOF", "NO", "ONE"]);
+    trusted_again(&cache, &source).await;
+}
+
 /// Without tracking, or without a way to know of it, hits go to Redis.
 #[tokio::test]
 async fn without_proof_it_stays_empty() {

@@ -179,6 +179,14 @@ async fn all_that_is_bumped_is_told() {
     for (tag, version) in &bumped {
         assert_eq!(cache.tag_version(tag).await.unwrap(), *version, "{tag}");
     }
+    // Told first by a task, and then bumped again here.
+    let ((), twice) = bumps_in(with_cache(cache.clone(), async {
+        note_bumps(&inner.invalidate(["A"]).await.unwrap());
+        inner.invalidate(["A"]).await.unwrap();
+    }))
+    .await;
+    let last = cache.tag_version(&Tag::from("A")).await.unwrap();
+    assert_eq!(twice.version(&Tag::from("A")), Some(last));
     let ((), nothing) = bumps_in(async {}).await;
     assert!(nothing.is_empty() && nothing.to_string().is_empty());
 }

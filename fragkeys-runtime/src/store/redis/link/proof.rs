@@ -1,8 +1,8 @@
 //! What a connection is asked so that its cells are believed, and what the answer proves.
 //!
 //! It must tell of changes, which a `PING` would not show: it is answered as well where tracking was
-//! switched off. In a cluster a server can tell only of what it has: a master that was replaced,
-//! or has given a slot away, never hears of what is bumped at the other one.
+//! switched off. And it can tell only of what it has: a master that was replaced, or in a cluster has
+//! given a slot away, never hears of what is bumped at the other one.
 
 use std::ops::RangeInclusive;
 
@@ -12,8 +12,11 @@ use crate::near::Loss;
 use crate::store::redis::cluster::slots_of;
 use crate::store::redis::reply::is_busy;
 
-const QUESTION: [&str; 4] =
-    ["CLIENT TRACKINGINFO", "CLUSTER INFO", "CLUSTER MYID", "CLUSTER SLOTS"];
+const TRACKING: &str = "CLIENT TRACKINGINFO";
+/// Some users may not ask for it: then nobody knows.
+const ROLE: &str = "ROLE";
+const OF_ONE: [&str; 2] = [TRACKING, ROLE];
+const OF_CLUSTER: [&str; 4] = [TRACKING, "CLUSTER INFO", "CLUSTER MYID", "CLUSTER SLOTS"];
 
 /// The slots of a master, as it sees itself.
 pub(super) type Slots = Vec<RangeInclusive<u16>>;
@@ -35,7 +38,7 @@ pub(super) enum Proof {
 
 /// The commands to ask with. In a cluster whether it has its slots as well.
 pub(super) fn question(is_of_cluster: bool) -> Pipeline {
-    let commands = if is_of_cluster { &QUESTION[..] } else { &QUESTION[..1] };
+    let commands = if is_of_cluster { &OF_CLUSTER[..] } else { &OF_ONE[..] };
     let mut question = Pipeline::with_capacity(commands.len());
     for command in commands {
         let mut words = redis::Cmd::new();
@@ -51,7 +54,8 @@ pub(super) fn judge(replies: &[Value]) -> Proof {
     if replies.iter().any(is_busy) {
         return Proof::Lacking(Loss::Silence);
     }
-    let refusal = QUESTION.iter().zip(replies).find_map(|(command, reply)| match reply {
+    let commands = if replies.len() == OF_ONE.len() { &OF_ONE[..1] } else { &OF_CLUSTER[..] };
+    let refusal = commands.iter().zip(replies).find_map(|(command, reply)| match reply {
         Value::ServerError(error) => Some((*command, error.code().to_owned())),
         _ => None,
     });
@@ -60,16 +64,17 @@ pub(super) fn judge(replies: &[Value]) -> Proof {
     }
     match replies {
         [tracking, ..] if !is_tracked(tracking) => Proof::Untracked,
-        [_] => Proof::Given,
+        [_, role] if is_replica(role) => Proof::Lacking(Loss::Cluster),
+        [_, _] => Proof::Given,
         [_, info, id, slots] => match text(id).and_then(|id| slots_of(id, slots)) {
-            None => Proof::Refused(QUESTION[3], "it cannot be read".to_owned()),
+            None => Proof::Refused(OF_CLUSTER[3], "it cannot be read".to_owned()),
             // It is no master any more.
             Some(slots) if slots.is_empty() => Proof::GivenOf(slots),
             // Cut off from most of the others, it would not know that it was replaced.
             Some(_) if !says_that_it_works(info) => Proof::Lacking(Loss::Cluster),
             Some(slots) => Proof::GivenOf(slots),
         },
-        _ => Proof::Refused(QUESTION[0], "no reply".to_owned()),
+        _ => Proof::Refused(TRACKING, "no reply".to_owned()),
     }
 }
 
@@ -81,6 +86,11 @@ fn is_tracked(answer: &Value) -> bool {
     let Some(Value::Set(flags) | Value::Array(flags)) = flags else { return false };
     let has = |name| flags.iter().any(|flag| is_text(flag, name));
     has("on") && has("optin") && !has("broken_redirect")
+}
+
+/// What it is told by its master may be late, or never come.
+fn is_replica(role: &Value) -> bool {
+    matches!(role, Value::Array(role) if role.first().and_then(text) == Some(b"slave"))
 }
 
 fn says_that_it_works(info: &Value) -> bool {
@@ -111,13 +121,17 @@ mod tests {
 
     #[test]
     fn it_is_tracked_if_that_is_on_and_as_it_was_asked_for() {
-        let proof = |flags: &[&str]| judge(&[tracking(flags)]);
+        let role = |role| Value::Array(vec![simple(role), Value::Int(0)]);
+        let proof = |flags: &[&str]| judge(&[tracking(flags), role("master")]);
         assert_eq!(proof(&["on", "optin"]), Proof::Given);
         assert_eq!(proof(&["on", "optin", "caching-yes"]), Proof::Given);
         assert_eq!(proof(&["off"]), Proof::Untracked);
         assert_eq!(proof(&["on", "bcast"]), Proof::Untracked, "of another prefix, for all we know");
         assert_eq!(proof(&["on", "optin", "broken_redirect"]), Proof::Untracked);
-        assert_eq!(judge(&[Value::Okay]), Proof::Untracked);
+        assert_eq!(judge(&[Value::Okay, role("master")]), Proof::Untracked);
+        let demoted = judge(&[tracking(&["on", "optin"]), role("slave")]);
+        assert_eq!(demoted, Proof::Lacking(Loss::Cluster));
+        assert_eq!(judge(&[tracking(&["on", "optin"]), Value::Nil]), Proof::Given, "not told");
         assert!(matches!(judge(&[]), Proof::Refused(..)));
     }
 
