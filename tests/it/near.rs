@@ -8,7 +8,7 @@ use std::time::Duration;
 use fragkeys::{Cache, Near, NearStats, Outcome, Tag, observe, tagged_cache, with_cache};
 use fragkeys_tests::RedisServer;
 
-use crate::support::{Source, ask, eventually, patient, worker};
+use crate::support::{Source, alone, ask, eventually, patient, worker};
 
 mod cluster;
 mod kept;
@@ -57,7 +57,7 @@ async fn answers(cache: &Cache, source: &Source) {
 #[tokio::test]
 async fn hits_send_nothing_to_redis() {
     let server = RedisServer::start();
-    let config = patient(server.url()).lease_wait(Duration::ZERO);
+    let config = alone(server.url(), "near-hits").lease_wait(Duration::ZERO);
     let cache = config.near(Near::new().max_staleness(LONG)).build().await.unwrap();
     let source = Source::default();
     settle(&cache, &source).await;

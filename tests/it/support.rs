@@ -71,6 +71,18 @@ pub(crate) fn patient(url: impl Into<String>) -> Config {
     config.flight_wait(PATIENCE)
 }
 
+/// For a test of what the near tier goes on believing: a bump of this process is told to all of its
+/// caches with such a key, so those of other tests must have others.
+pub(crate) fn alone(url: impl Into<String>, prefix: &str) -> Config {
+    patient(url).prefix(prefix)
+}
+
+/// Another process with such keys.
+pub(crate) fn worker_with(server: &RedisServer, prefix: &str) -> Child {
+    let envs = [("FRAGKEYS_URL", &*server.url()), ("FRAGKEYS_PREFIX", prefix)];
+    Child::start(env!("CARGO_BIN_EXE_worker"), &[], &envs)
+}
+
 /// How long a call waits for the run of another.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -14,7 +14,7 @@ use fragkeys::{Bumped, Cache, ErrorKind, Near, Outcome, Tag, observe, tagged_cac
 use fragkeys_tests::RedisServer;
 use tower::ServiceExt as _;
 
-use crate::support::{self, eventually, patient, redis_cache, worker};
+use crate::support::{self, alone, eventually, patient, redis_cache, worker_with};
 
 mod carried;
 mod served;
@@ -83,5 +83,6 @@ fn bumped(response: &Response<Body>) -> Bumped {
 }
 
 async fn near(server: &RedisServer) -> Cache {
-    patient(server.url()).near(Near::new().max_staleness(LONG)).build().await.unwrap()
+    let near = Near::new().max_staleness(LONG);
+    alone(server.url(), "tower").near(near).build().await.unwrap()
 }

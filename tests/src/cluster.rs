@@ -116,6 +116,14 @@ impl Cluster {
         cluster.configure("cluster-node-timeout", SOON);
         cluster.replicate();
         cluster.configure("cluster-node-timeout", LATE);
+        // Who was taken for dead in that time would be so for twice as long as it takes now.
+        let is_unheard = |line: &str| line.split(' ').nth(2).is_some_and(|it| it.contains("fail"));
+        let suspects = |node: &RedisServer| node.cli(&["CLUSTER", "NODES"]).lines().any(is_unheard);
+        while cluster.nodes.iter().any(suspects) {
+            cluster.configure("cluster-node-timeout", SOON);
+            cluster.wait("nobody to be taken for dead", |node| !suspects(node));
+            cluster.configure("cluster-node-timeout", LATE);
+        }
         cluster.configure("cluster-replica-no-failover", "no");
         cluster
     }

@@ -8,7 +8,7 @@ use fragkeys::{Config, Near, Outcome, Tag, key_of, tagged_cache, with_cache};
 use fragkeys_tests::{Action, Cluster, Proxy, RedisServer};
 
 use super::{World, ask, bump, page, part};
-use crate::support::{cache_without_leases, eventually, patient, redis_cache};
+use crate::support::{alone, cache_without_leases, eventually, patient, redis_cache};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -104,7 +104,7 @@ fn a_fragment_that_is_late_makes_no_page_late() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (still, other) = (runtime(), runtime());
     let near = Near::new().max_staleness(LONG);
-    let cache = still.block_on(patient(server.url()).near(near).build()).unwrap();
+    let cache = still.block_on(alone(server.url(), "late-part").near(near).build()).unwrap();
     let world = World::default();
     let is_near = async || {
         let before = cache.stats().near_hits;
@@ -119,7 +119,7 @@ fn a_fragment_that_is_late_makes_no_page_late() {
     other.block_on(with_cache(cache.clone(), key_of(part(&world, 1, 1))));
     // The runtime that Redis tells of this stands still.
     world.change(1);
-    server.cli(&["INCR", "fragkeys:t:Part:1"]);
+    server.cli(&["INCR", "late-part:t:Part:1"]);
     assert_eq!(other.block_on(ask(&cache, part(&world, 1, 1))).0, 0, "or it would show nothing");
     let strict = other.block_on(ask(&cache, strict_page(&world)));
     assert_eq!(strict, (0, Outcome::NotStored));

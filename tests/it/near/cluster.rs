@@ -13,15 +13,18 @@ use super::{LONG, Source, row, stats};
 use crate::support::{ask, eventually};
 
 const MASTERS: usize = 3;
+/// See [`alone`](crate::support::alone).
+const PREFIX: &str = "near-cluster";
 
 async fn near_cache(urls: Vec<String>, patience: Duration, max_staleness: Duration) -> Cache {
-    let config = Config::redis_cluster(urls).operation_timeout(patience);
+    let config = Config::redis_cluster(urls).operation_timeout(patience).prefix(PREFIX);
     config.near(Near::new().max_staleness(max_staleness)).build().await.unwrap()
 }
 
 fn worker(cluster: &Cluster) -> Child {
     let urls = cluster.urls().join(",");
-    Child::start(env!("CARGO_BIN_EXE_worker"), &[], &[("CLUSTER_URLS", &urls)])
+    let envs = [("CLUSTER_URLS", &*urls), ("FRAGKEYS_PREFIX", PREFIX)];
+    Child::start(env!("CARGO_BIN_EXE_worker"), &[], &envs)
 }
 
 async fn call(cache: &Cache, source: &Source, id: u64) -> (String, Outcome) {
@@ -56,7 +59,7 @@ async fn settle_all(cache: &Cache, source: &Source, ids: &[u64]) {
 }
 
 fn key(id: u64) -> String {
-    format!("fragkeys:t:Row:{id}")
+    format!("{PREFIX}:t:Row:{id}")
 }
 
 /// Rows whose own tag stands with this master.
@@ -127,7 +130,7 @@ async fn hits_ask_no_master_and_bumps_and_moves_are_told() {
     // A connection that is lost takes what it told with it, and nothing else.
     settle(&cache, &source, 1).await;
     let owner = cluster.owner(slot, 0);
-    let foreign: HashSet<usize> = cluster.owners(&["fragkeys:t:*", "fragkeys:t:Rows"], 0);
+    let foreign: HashSet<usize> = cluster.owners(&["near-cluster:t:*", "near-cluster:t:Rows"], 0);
     let spared = rows_of(&cluster, (owner + 1) % MASTERS, 0).next().unwrap();
     settle(&cache, &source, spared).await;
     let lost = stats(&cache).lost_to_disconnect;

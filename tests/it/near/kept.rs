@@ -14,7 +14,7 @@ use fragkeys_tests::RedisServer;
 use serde::{Deserialize, Serialize};
 
 use super::{LONG, Source, call, near_cache, row, settle, stats};
-use crate::support::eventually;
+use crate::support::{alone, eventually};
 
 #[derive(Serialize, Deserialize)]
 struct NotClone(u32);
@@ -42,7 +42,8 @@ async fn owned_text(source: &Source) -> Cow<'static, str> {
 #[tokio::test]
 async fn values_that_cannot_be_shared_and_functions_that_are_strict_stay_out() {
     let server = RedisServer::start();
-    let cache = near_cache(&server, Near::new().max_staleness(LONG)).await;
+    let near = Near::new().max_staleness(LONG);
+    let cache = alone(server.url(), "near-strict").near(near).build().await.unwrap();
     let source = Source::default();
     settle(&cache, &source).await;
     let source = Source::default();
@@ -159,7 +160,8 @@ async fn i1_a_transaction_neither_reads_nor_fills_it() {
 async fn orders_reach_it() {
     let server = RedisServer::start();
     let memory = Config::memory().near(Near::new()).build().await.unwrap();
-    let redis = near_cache(&server, Near::new().max_staleness(LONG)).await;
+    let near = Near::new().max_staleness(LONG);
+    let redis = alone(server.url(), "near-orders").near(near).build().await.unwrap();
     for cache in [memory, redis] {
         let source = Source::default();
         settle(&cache, &source).await;

@@ -44,13 +44,16 @@ fn who_wrote_reads_it_back_from_another_process() {
     let serving =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let database = Arc::new(Database::default());
-    let mut first = worker(&server);
+    let mut first = worker_with(&server, "tower");
     let second = Process { cache: still.block_on(near(&server)), database: database.clone() };
     let is_near = async || {
         let before = second.cache.stats().near_hits;
         with_cache(second.cache.clone(), row(&second.database, 1)).await;
         second.cache.stats().near_hits > before
     };
+    still.block_on(eventually("the near tier answers", is_near));
+    // What Redis tells of that has come when it answers this.
+    still.block_on(second.cache.tag_version(&Tag::new("Row", 1))).unwrap();
     still.block_on(eventually("the near tier answers", is_near));
     let layer = ReadYourWritesLayer::new();
     let first = support::ask(&mut first, "serve") + "/1";

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fragkeys::{Bumped, Cache, Near, Outcome, Tag, at_least, observe, tagged_cache, with_cache};
 use fragkeys_tests::RedisServer;
 
-use crate::support::{Source, ask, eventually, patient, redis_cache, worker};
+use crate::support::{Source, alone, ask, eventually, patient, redis_cache, worker, worker_with};
 
 /// Nothing is seen only because trust ran out.
 const LONG: Duration = Duration::from_secs(600);
@@ -29,6 +29,14 @@ async fn settle(cache: &Cache, source: &Source, id: u64) {
         cache.stats().near_hits > before
     })
     .await;
+    // What Redis tells of that has come when it answers this.
+    cache.tag_version(&Tag::new("Row", id)).await.unwrap();
+    eventually("the near tier answers", async || {
+        let before = cache.stats().near_hits;
+        call(cache, source, id).await;
+        cache.stats().near_hits > before
+    })
+    .await;
 }
 
 /// The runtime that Redis tells of the bump stands still, so the near tier is late for as long
@@ -36,11 +44,11 @@ async fn settle(cache: &Cache, source: &Source, id: u64) {
 #[test]
 fn a_near_tier_that_is_late_is_not_asked() {
     let server = RedisServer::start();
-    let mut writer = worker(&server);
+    let mut writer = worker_with(&server, "floors");
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (still, other) = (runtime(), runtime());
     let near = Near::new().max_staleness(LONG);
-    let cache = still.block_on(patient(server.url()).near(near).build()).unwrap();
+    let cache = still.block_on(alone(server.url(), "floors").near(near).build()).unwrap();
     let source = Source::default();
     still.block_on(settle(&cache, &source, 1));
     still.block_on(settle(&cache, &source, 2));

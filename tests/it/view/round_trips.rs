@@ -5,7 +5,7 @@ use std::time::Duration;
 use fragkeys::{Cache, Config, Near, Outcome, observe, snapshot, tagged_cache, with_cache};
 use fragkeys_tests::{Cluster, RedisServer};
 
-use crate::support::{cache_without_leases, patient, redis_cache};
+use crate::support::{alone, cache_without_leases, redis_cache};
 
 #[tagged_cache(tags = ["User:7", "Dashboard"], vary_on = [id])]
 async fn widget(id: u64) -> u64 {
@@ -71,7 +71,12 @@ async fn in_a_cluster_too() {
 async fn with_a_near_tier_one_call_asks_and_the_others_do_not() {
     let server = RedisServer::start();
     let near = Near::new().max_staleness(Duration::from_secs(600));
-    let cache = patient(server.url()).lease_wait(Duration::ZERO).near(near).build().await.unwrap();
+    let cache = alone(server.url(), "snapshot")
+        .lease_wait(Duration::ZERO)
+        .near(near)
+        .build()
+        .await
+        .unwrap();
     fill(&cache).await;
     crate::support::eventually("the near tier answers all", async || {
         let before = cache.stats().near_hits;
@@ -83,7 +88,12 @@ async fn with_a_near_tier_one_call_asks_and_the_others_do_not() {
     snapshot(fifty_hits(&cache)).await;
     assert_eq!(["mget", "get"].map(|name| server.command_calls(name)), [0, 1]);
     // And what it finds in Redis, it keeps.
-    let other = patient(server.url()).lease_wait(Duration::ZERO).near(near).build().await.unwrap();
+    let other = alone(server.url(), "snapshot")
+        .lease_wait(Duration::ZERO)
+        .near(near)
+        .build()
+        .await
+        .unwrap();
     snapshot(fifty_hits(&other)).await;
     crate::support::eventually("the near tier answers all", async || {
         let before = other.stats().near_hits;

@@ -40,7 +40,13 @@ async fn answer(id: u64) -> String {
 async fn main() {
     if std::env::args().nth(1).as_deref() != Some("uninstalled") {
         let mut config = match std::env::var("CLUSTER_URLS") {
-            Ok(urls) => Config::redis_cluster(urls.split(',').map(str::to_owned)),
+            Ok(urls) => {
+                let config = Config::redis_cluster(urls.split(',').map(str::to_owned));
+                match std::env::var("FRAGKEYS_PREFIX") {
+                    Ok(prefix) => config.prefix(prefix),
+                    Err(_) => config,
+                }
+            }
             Err(_) => Config::from_env().unwrap(),
         };
         if let Ok(millis) = std::env::var("GUARD_TIMEOUT") {
