@@ -117,8 +117,12 @@ impl Cluster {
         cluster.replicate();
         cluster.configure("cluster-node-timeout", LATE);
         // Who was taken for dead in that time would be so for twice as long as it takes now.
-        let is_unheard = |line: &str| line.split(' ').nth(2).is_some_and(|it| it.contains("fail"));
-        let suspects = |node: &RedisServer| node.cli(&["CLUSTER", "NODES"]).lines().any(is_unheard);
+        let is_suspected = |line: &str| {
+            let mut flags = line.split(' ').nth(2).unwrap_or_default().split(',');
+            flags.any(|flag| matches!(flag, "fail" | "fail?"))
+        };
+        let suspects =
+            |node: &RedisServer| node.cli(&["CLUSTER", "NODES"]).lines().any(is_suspected);
         while cluster.nodes.iter().any(suspects) {
             cluster.configure("cluster-node-timeout", SOON);
             cluster.wait("nobody to be taken for dead", |node| !suspects(node));
