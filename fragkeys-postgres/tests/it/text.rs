@@ -119,7 +119,10 @@ async fn hostile_values_give_the_texts_that_tags_have() {
     let mut runner = TestRunner::default();
     for _ in 0..ROWS {
         let row = row().new_tree(&mut runner).unwrap().current();
-        let expected: BTreeSet<String> = row.tags().iter().map(ToString::to_string).collect();
+        // Nobody can bump one without a text.
+        let texts = row.tags().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let expected: BTreeSet<String> =
+            texts.into_iter().filter(|text| !text.is_empty()).collect();
         assert_eq!(tags_of(&client, &row).await, expected, "{row:?}");
         // What the relay makes of the text is the tag itself.
         assert!(row.tags().iter().all(|tag| Tag::from(tag.to_string()) == *tag), "{row:?}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fragkeys::{Bumped, Cache, Near, Outcome, Tag, at_least, observe, tagged_cache, with_cache};
 use fragkeys_tests::RedisServer;
 
-use crate::support::{Source, alone, ask, eventually, patient, redis_cache, worker, worker_with};
+use crate::support::{Source, alone, ask, eventually, patient, redis_cache, worker_with};
 
 /// Nothing is seen only because trust ran out.
 const LONG: Duration = Duration::from_secs(600);
