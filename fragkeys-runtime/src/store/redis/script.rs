@@ -237,7 +237,8 @@ for i, key in ipairs(KEYS) do
     local admits = type(held) == 'string' and tonumber(string.match(held, '^%+(%d+)$'))
     if held == token or admits or (token == '+' and not held) then
         if lets_in == 0 then
-            redis.call('DEL', key)
+            -- Who was never let in does not send others away.
+            if held == token or token == '+' then redis.call('DEL', key) end
         else
             local others = string.format('+%.0f', math.min((admits or 0) + lets_in, 1000000))
             redis.call('SET', key, others, 'PX', ARGV[1])

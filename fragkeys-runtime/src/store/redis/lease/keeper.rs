@@ -177,18 +177,19 @@ impl Leases {
 
     fn next(&self, is_due: bool) -> Work {
         let mut kept = self.lock();
+        // First: where many end all the time, there is always one to let go of.
+        if is_due && !kept.held.is_empty() {
+            return Work::Renew(kept.held.values().cloned().collect());
+        }
         if !kept.ended.is_empty() {
             return Work::Release(std::mem::take(&mut kept.ended));
         }
         if !is_due {
             return Work::Wait;
         }
-        if kept.held.is_empty() {
-            // Under the lock: who comes next begins another.
-            kept.has_keeper = false;
-            return Work::End;
-        }
-        Work::Renew(kept.held.values().cloned().collect())
+        // Under the lock: who comes next begins another.
+        kept.has_keeper = false;
+        Work::End
     }
 
     async fn renew(&self, held: Vec<Held>) {
