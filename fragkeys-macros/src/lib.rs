@@ -175,7 +175,8 @@ mod template;
 /// - A call counts if it gives a value that is cached as any other. With an `Err`, an element of a batch, a function with
 ///   grace, or a future that was dropped among them, the body runs to its end. So it does where a
 ///   value is encoded in another order each time, as a `HashMap` is; and with more than 1,000 calls.
-/// - It costs a miss a look for the last value, and its fragments an encoding each. Hits cost nothing. It does not go
+/// - It costs a miss a look for the last value, and each fragment in the body an encoding and a look at the store, as a near
+///   tier is not asked there. Hits cost nothing. It does not go
 ///   with `tags_from`.
 ///
 /// # Batches

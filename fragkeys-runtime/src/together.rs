@@ -42,3 +42,16 @@ pub(crate) async fn together<F: Future>(futures: impl IntoIterator<Item = F>) ->
     .await;
     running.into_iter().filter_map(|(_, output)| output).collect()
 }
+
+/// Lets everything run that is ready to, and whoever polls this have a turn.
+pub(crate) async fn end_of_line() {
+    let mut was_there = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut was_there, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

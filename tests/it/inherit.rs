@@ -77,6 +77,38 @@ async fn bump(cache: &Cache, id: usize) {
     cache.invalidate([Tag::new("Part", id)]).await.unwrap();
 }
 
+/// Makes a call whose run waits at each step, and a change in this window: before it, at a step, or
+/// after it.
+async fn in_window<F>(world: &Arc<World>, window: u64, call: F, change: impl AsyncFn())
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    if window == 0 {
+        change().await;
+    }
+    let ((send, mut is_there), (go, may_go)) = (mpsc::channel(1), mpsc::channel(1));
+    *world.gate.lock().await = Some(Gate(send, may_go));
+    let run = tokio::spawn({
+        let world = world.clone();
+        async move {
+            call.await;
+            *world.gate.lock().await = None;
+        }
+    });
+    let mut step = 0;
+    while is_there.recv().await.is_some() {
+        step += 1;
+        if window == step {
+            change().await;
+        }
+        go.send(()).await.unwrap();
+    }
+    run.await.unwrap();
+    if window > step {
+        change().await;
+    }
+}
+
 /// One call in this cache, and how it was answered.
 async fn ask<F: Future>(cache: &Cache, call: F) -> (F::Output, Outcome) {
     let (output, outcome) = with_cache(cache.clone(), observe(call)).await;
@@ -130,30 +162,11 @@ async fn a_fragment_bumped_in_any_window_of_a_run_leaves_nothing_old(cache: Cach
             ask(&cache, part(&world, case, 1)).await;
             ask(&cache, part(&world, case, 2)).await;
         }
-        if window == 0 {
-            change().await;
-        }
-        let ((send, mut is_there), (go, may_go)) = (mpsc::channel(1), mpsc::channel(1));
-        *world.gate.lock().await = Some(Gate(send, may_go));
-        let run = tokio::spawn({
+        let call = {
             let (cache, world) = (cache.clone(), world.clone());
-            async move {
-                ask(&cache, page(&world, case)).await;
-                *world.gate.lock().await = None;
-            }
-        });
-        let mut step = 0;
-        while is_there.recv().await.is_some() {
-            step += 1;
-            if window == step {
-                change().await;
-            }
-            go.send(()).await.unwrap();
-        }
-        run.await.unwrap();
-        if window > step {
-            change().await;
-        }
+            async move { drop(ask(&cache, page(&world, case)).await) }
+        };
+        in_window(&world, window, call, change).await;
         let now = vec![world.part(1), world.part(2)];
         for _ in 0..3 {
             assert_eq!(ask(&cache, page(&world, case)).await.0, now, "case {case}, {window}");

@@ -3,8 +3,8 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::{
-    Expr, ExprArray, ExprAssign, ExprCall, ExprGroup, ExprParen, ExprPath, ExprReference,
-    ExprTuple, ExprUnary, LitStr, Member,
+    Expr, ExprArray, ExprAssign, ExprCall, ExprPath, ExprReference, ExprTuple, ExprUnary, LitStr,
+    Member,
 };
 
 use super::{FieldNames, FieldPath, Model, Options, text};
@@ -183,39 +183,30 @@ impl Model<'_> {
 /// Is it the same tag whenever it is asked for? That can be seen of a constructor of `Tag` with
 /// literals; anything else may be of the row, of today, or of a setting.
 fn is_fixed(expression: &Expr) -> bool {
-    match ungrouped_ref(expression) {
+    match ungrouped(expression.clone()) {
         Expr::Call(ExprCall { func, args, .. }) => {
-            is_constructor(func) && args.iter().all(is_literal)
+            is_constructor(*func) && args.into_iter().all(is_literal)
         }
         _ => false,
     }
 }
 
-fn is_constructor(function: &Expr) -> bool {
-    let Expr::Path(ExprPath { path, .. }) = ungrouped_ref(function) else { return false };
+fn is_constructor(function: Expr) -> bool {
+    let Expr::Path(ExprPath { path, .. }) = ungrouped(function) else { return false };
     path.segments.iter().rev().nth(1).is_some_and(|owner| owner.ident == "Tag")
 }
 
-fn is_literal(argument: &Expr) -> bool {
-    match ungrouped_ref(argument) {
+fn is_literal(argument: Expr) -> bool {
+    match ungrouped(argument) {
         Expr::Lit(_) => true,
         Expr::Unary(ExprUnary { expr, .. }) | Expr::Reference(ExprReference { expr, .. }) => {
-            is_literal(expr)
+            is_literal(*expr)
         }
         Expr::Array(ExprArray { elems, .. }) | Expr::Tuple(ExprTuple { elems, .. }) => {
-            elems.iter().all(is_literal)
+            elems.into_iter().all(is_literal)
         }
         _ => false,
     }
-}
-
-/// Without what a macro puts around an expression, or a person.
-fn ungrouped_ref(mut expression: &Expr) -> &Expr {
-    while let Expr::Group(ExprGroup { expr, .. }) | Expr::Paren(ExprParen { expr, .. }) = expression
-    {
-        expression = expr;
-    }
-    expression
 }
 
 fn path_text(path: &[Member]) -> String {

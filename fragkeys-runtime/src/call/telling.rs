@@ -1,11 +1,9 @@
 //! A call in the body of one with early cutoff.
 
-use std::future::poll_fn;
-use std::task::Poll;
-
 use super::Request;
 use crate::codec::{CodecError, Format};
 use crate::inherit::Part;
+use crate::together::end_of_line;
 use crate::value::Plan;
 
 /// How to get at the bytes of what a call gives, and whom to tell.
@@ -37,21 +35,8 @@ impl<R, T> Telling<R, T> {
             Ok(value) => value,
         };
         if encode(format, &value).is_ok_and(|bytes| part.tell(&bytes)) {
-            yield_once().await;
+            end_of_line().await;
         }
         join(value)
     }
-}
-
-/// Gives whoever polls this task's future a turn.
-async fn yield_once() {
-    let mut has_yielded = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut has_yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

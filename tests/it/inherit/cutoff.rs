@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use fragkeys::{Cache, Near, Outcome, refresh, tagged_cache, with_cache};
 use fragkeys_tests::RedisServer;
-use tokio::sync::mpsc;
 
-use super::{Gate, World, ask, bump, part};
+use super::{World, ask, bump, in_window, part};
 use crate::support::{eventually, over_both_stores, patient};
 
 over_both_stores! {
@@ -100,30 +99,11 @@ async fn a_change_in_any_window_of_a_run_leaves_nothing_old(cache: Cache) {
         ask(&cache, page(&world, case)).await;
         change(&cache, &world, 1, if starts_changed { 1 } else { 2 }).await;
         bump(&cache, 2).await;
-        let ((send, mut is_there), (go, may_go)) = (mpsc::channel(1), mpsc::channel(1));
-        if window == 0 {
-            change(&cache, &world, id, times).await;
-        }
-        *world.gate.lock().await = Some(Gate(send, may_go));
-        let run = tokio::spawn({
+        let call = {
             let (cache, world) = (cache.clone(), world.clone());
-            async move {
-                ask(&cache, page(&world, case)).await;
-                *world.gate.lock().await = None;
-            }
-        });
-        let mut step = 0;
-        while is_there.recv().await.is_some() {
-            step += 1;
-            if window == step {
-                change(&cache, &world, id, times).await;
-            }
-            go.send(()).await.unwrap();
-        }
-        run.await.unwrap();
-        if window > step {
-            change(&cache, &world, id, times).await;
-        }
+            async move { drop(ask(&cache, page(&world, case)).await) }
+        };
+        in_window(&world, window, call, async || change(&cache, &world, id, times).await).await;
         for _ in 0..3 {
             assert_eq!(ask(&cache, page(&world, case)).await.0, now(&world), "{case}, {window}");
         }

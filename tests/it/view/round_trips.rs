@@ -71,34 +71,23 @@ async fn in_a_cluster_too() {
 async fn with_a_near_tier_one_call_asks_and_the_others_do_not() {
     let server = RedisServer::start();
     let near = Near::new().max_staleness(Duration::from_secs(600));
-    let cache = alone(server.url(), "snapshot")
-        .lease_wait(Duration::ZERO)
-        .near(near)
-        .build()
-        .await
-        .unwrap();
+    let config = alone(server.url(), "snapshot").lease_wait(Duration::ZERO).near(near);
+    let settle = async |cache: &Cache| {
+        crate::support::eventually("the near tier answers all", async || {
+            let before = cache.stats().near_hits;
+            fifty_hits(cache).await;
+            cache.stats().near_hits == before + 50
+        })
+        .await;
+    };
+    let cache = config.clone().build().await.unwrap();
     fill(&cache).await;
-    crate::support::eventually("the near tier answers all", async || {
-        let before = cache.stats().near_hits;
-        fifty_hits(&cache).await;
-        cache.stats().near_hits == before + 50
-    })
-    .await;
+    settle(&cache).await;
     server.reset_stats();
     snapshot(fifty_hits(&cache)).await;
     assert_eq!(["mget", "get"].map(|name| server.command_calls(name)), [0, 1]);
     // And what it finds in Redis, it keeps.
-    let other = alone(server.url(), "snapshot")
-        .lease_wait(Duration::ZERO)
-        .near(near)
-        .build()
-        .await
-        .unwrap();
+    let other = config.build().await.unwrap();
     snapshot(fifty_hits(&other)).await;
-    crate::support::eventually("the near tier answers all", async || {
-        let before = other.stats().near_hits;
-        fifty_hits(&other).await;
-        other.stats().near_hits == before + 50
-    })
-    .await;
+    settle(&other).await;
 }

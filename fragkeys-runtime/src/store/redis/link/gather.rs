@@ -19,6 +19,7 @@ use super::{Failure, Live};
 use crate::store::Deadline;
 use crate::store::redis::look::Ready;
 use crate::store::redis::reply::{nonsense, refusal};
+use crate::together::end_of_line;
 
 /// With so many that wait already, calls join.
 const CROWD: usize = 8;
@@ -214,19 +215,6 @@ impl Drop for Unanswered {
         self.live.gather.close(&self.round);
         self.round.answer(Err(Failure::Lost(self.live.server.silent())));
     }
-}
-
-/// Lets everything run that is ready to.
-async fn end_of_line() {
-    let mut was_there = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut was_there, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
