@@ -1,6 +1,7 @@
 //! A cluster: three masters, each with a replica.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -129,6 +130,7 @@ impl Cluster {
             cluster.configure("cluster-node-timeout", LATE);
         }
         cluster.configure("cluster-replica-no-failover", "no");
+        cluster.wait_until_whole();
         cluster
     }
 
@@ -223,32 +225,62 @@ impl Cluster {
     /// When nobody has it.
     #[must_use]
     pub fn owner(&self, slot: u16, seen_by: usize) -> usize {
+        self.find_owner(slot, seen_by).expect("an owner among the nodes")
+    }
+
+    fn find_owner(&self, slot: u16, seen_by: usize) -> Option<usize> {
+        let ranges = self.ranges(seen_by);
+        ranges.iter().find(|(slots, _)| slots.contains(&slot)).map(|(_, owner)| *owner)
+    }
+
+    /// Which slots are whose, as `seen_by` sees it.
+    fn ranges(&self, seen_by: usize) -> Vec<(RangeInclusive<u16>, usize)> {
         let Reply::Array(Some(ranges)) = self.nodes[seen_by].command(&[b"CLUSTER", b"SLOTS"])
         else {
             panic!("CLUSTER SLOTS gives a list");
         };
-        let port = ranges.iter().find_map(|range| match range {
-            Reply::Array(Some(range)) => match range.as_slice() {
-                [Reply::Int(first), Reply::Int(last), Reply::Array(Some(master)), ..]
-                    if (*first..=*last).contains(&i64::from(slot)) =>
-                {
-                    match master.as_slice() {
-                        [_, Reply::Int(port), ..] => u16::try_from(*port).ok(),
-                        _ => None,
-                    }
-                }
-                _ => None,
-            },
-            _ => None,
-        });
-        let is_it = |node: &RedisServer| Some(node.port()) == port;
-        self.nodes.iter().position(is_it).expect("an owner among the nodes")
+        let slot = |number: &i64| u16::try_from(*number).expect("a slot");
+        let range = |range: &Reply| {
+            let Reply::Array(Some(range)) = range else { return None };
+            let [Reply::Int(first), Reply::Int(last), Reply::Array(Some(master)), ..] =
+                range.as_slice()
+            else {
+                return None;
+            };
+            let [_, Reply::Int(port), ..] = master.as_slice() else { return None };
+            let is_it = |node: &RedisServer| i64::from(node.port()) == *port;
+            Some((slot(first)..=slot(last), self.nodes.iter().position(is_it)?))
+        };
+        ranges.iter().filter_map(range).collect()
     }
 
     /// Where each key lives, as `seen_by` sees it.
     #[must_use]
     pub fn owners(&self, keys: &[&str], seen_by: usize) -> HashSet<usize> {
         keys.iter().map(|key| self.owner(self.slot(key), seen_by)).collect()
+    }
+
+    /// Has a replica take over from its master in good order, as an operator would, and waits until
+    /// all nodes know. Until then one that hears from the old master first, that it is none any more,
+    /// knows of nobody who has its slots, and answers `CLUSTERDOWN`.
+    ///
+    /// # Panics
+    ///
+    /// When it doesn't within a minute.
+    pub fn hand_over(&self, master: usize, heir: usize) {
+        let ranges = self.ranges(master);
+        let slot = *ranges.iter().find(|(_, owner)| *owner == master).expect("slots").0.start();
+        let knows =
+            |by: usize| !self.nodes[by].is_running() || self.find_owner(slot, by) == Some(heir);
+        let is_done = || (0..self.nodes.len()).all(knows);
+        // Redis gives up after five seconds, and refuses where the two have just lost each other.
+        wait_until("the replica to take over", || {
+            self.nodes[heir].command(&[b"CLUSTER", b"FAILOVER"]);
+            holds_within(Duration::from_secs(6), is_done)
+        });
+        self.wait("all to work again", |node| {
+            node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+        });
     }
 
     /// Moves a slot from the master that has it to another, with all of its keys, as an operator

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use fragkeys::{Cache, Config, Tag};
 use fragkeys_tests::{Cluster, wait_until};
+use tokio::task::block_in_place;
 
 use super::{ROOT, entry, owners, read};
 use crate::support::eventually;
@@ -64,7 +65,7 @@ async fn recovers(cluster: &Cluster, cache: &Cache, victim: usize, witness: usiz
 
 /// The master is away. What does not stand there is as before, at no cost; what does costs a
 /// deadline for as long as nobody knows, and then nothing.
-async fn is_away(cluster: &Cluster, cache: &Cache, rows: &Rows) {
+async fn is_away(cache: &Cache, rows: &Rows) {
     let most = PATIENCE + SLACK;
     for id in &rows.with {
         let (_, took) = timed(cache, *id).await;
@@ -75,7 +76,6 @@ async fn is_away(cluster: &Cluster, cache: &Cache, rows: &Rows) {
         assert!(was_there, "row {id} stands elsewhere");
         assert!(took < PATIENCE, "row {id} took {took:?}");
     }
-    let _ = cluster;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +84,7 @@ async fn i5_a_killed_master_costs_only_what_stands_there() {
     let (victim, witness) = ((root + 1) % 3, root);
     let rows = sort(&cluster, &cache, victim, witness).await;
     cluster.nodes[victim].kill();
-    is_away(&cluster, &cache, &rows).await;
+    is_away(&cache, &rows).await;
     println!("killed: back after {:?}", recovers(&cluster, &cache, victim, witness).await);
     // It comes back as a replica of who took its place.
     cluster.nodes[victim].restart();
@@ -98,7 +98,7 @@ async fn i5_a_stopped_master_costs_only_what_stands_there() {
     let (victim, witness) = ((root + 1) % 3, root);
     let rows = sort(&cluster, &cache, victim, witness).await;
     cluster.nodes[victim].pause();
-    is_away(&cluster, &cache, &rows).await;
+    is_away(&cache, &rows).await;
     // By now it is known: no call waits for it.
     for id in rows.with.iter().take(5) {
         let (_, took) = timed(&cache, *id).await;
@@ -107,6 +107,7 @@ async fn i5_a_stopped_master_costs_only_what_stands_there() {
     println!("stopped: back after {:?}", recovers(&cluster, &cache, victim, witness).await);
     cluster.nodes[victim].resume();
     wait_until("it to be a replica", || cluster.nodes[victim].cli(&["ROLE"]).starts_with("slave"));
+    block_in_place(|| cluster.wait_until_whole());
     for id in rows.with {
         assert!(read(&cache, id).await, "row {id}");
     }
@@ -232,7 +233,7 @@ async fn i5_a_cluster_that_wants_to_be_whole() {
     println!("whole: back after {:?}", recovers(&cluster, &cache, 2, 0).await);
 }
 
-/// An operator has a replica take over: nobody notices.
+/// An operator has a replica take over: nothing is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn i2_a_replica_that_takes_over_in_good_order() {
     let cluster = Cluster::start();
@@ -241,10 +242,7 @@ async fn i2_a_replica_that_takes_over_in_good_order() {
         read(&cache, id).await;
     }
     for master in 0..3 {
-        cluster.nodes[master + 3].cli(&["CLUSTER", "FAILOVER"]);
-        wait_until("the replica to be master", || {
-            cluster.nodes[master].cli(&["ROLE"]).starts_with("slave")
-        });
+        block_in_place(|| cluster.hand_over(master, master + 3));
         for id in 0..ROWS {
             let (was_there, outcome) = fragkeys::observe(read(&cache, id)).await;
             assert!(was_there, "row {id}: {outcome:?}, {:?}, {}", cache.stats(), cache.health());

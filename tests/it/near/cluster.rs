@@ -215,9 +215,7 @@ async fn i2_a_master_that_was_replaced_is_not_believed() {
     settle(&cache, &source, id).await;
     let old = call(&cache, &source, id).await.0;
     cluster.nodes[MASTERS].cli(&["ACL", "SETUSER", "default", "-psync", "-sync"]);
-    cluster.nodes[MASTERS].cli(&["CLUSTER", "FAILOVER"]);
-    let is_replica = || cluster.nodes[0].cli(&["ROLE"]).starts_with("slave");
-    block_in_place(|| wait_until("it is a replica", is_replica));
+    block_in_place(|| cluster.hand_over(0, MASTERS));
     bump(&mut other, id).await;
     nothing_old_is_believed_for_long(&old, async || call(&cache, &source, id).await.0).await;
     assert!(stats(&cache).lost_to_cluster > 0);

@@ -44,10 +44,7 @@ impl Fault {
                 thread::sleep(stay);
                 cluster.nodes[change.master].restart();
             }
-            TakenOver => {
-                cluster.nodes[change.heir].cli(&["CLUSTER", "FAILOVER"]);
-                change.wait(cluster);
-            }
+            TakenOver => cluster.hand_over(change.master, change.heir),
             SlotMoved => {
                 let to = (0..cluster.nodes.len()).find(|index| {
                     *index != change.master && role(&cluster.nodes[*index]) == "master"
