@@ -275,7 +275,7 @@ impl Cluster {
         let is_done = || (0..self.nodes.len()).all(knows);
         // Redis gives up after five seconds, and refuses where the two have just lost each other.
         wait_until("the replica to take over", || {
-            self.nodes[heir].command(&[b"CLUSTER", b"FAILOVER"]);
+            let _refused = self.nodes[heir].command(&[b"CLUSTER", b"FAILOVER"]);
             holds_within(Duration::from_secs(6), is_done)
         });
         self.wait("all to work again", |node| {
