@@ -37,12 +37,12 @@ pub type Hook = Box<dyn FnMut(&[u8]) -> Action + Send>;
 /// A proxy on a port of 127.0.0.1 with faults that can be switched while it
 /// runs. It forwards everything until told otherwise.
 ///
-/// [`pass`](Self::pass), [`hold`](Self::hold), [`black_hole`](Self::black_hole),
-/// [`refuse`](Self::refuse), [`corrupt`](Self::corrupt) and
-/// [`delay`](Self::delay) are modes, of which one is on at a time. A mode is in
-/// force when the method returns: nothing is forwarded under the former one
-/// from then on. The end of a stream passes in every mode, but not before the
-/// data it follows.
+/// [`pass`](Self::pass), [`hold`](Self::hold), [`hold_replies`](Self::hold_replies),
+/// [`black_hole`](Self::black_hole), [`refuse`](Self::refuse),
+/// [`corrupt`](Self::corrupt) and [`delay`](Self::delay) are modes, of which one
+/// is on at a time. A mode is in force when the method returns: nothing is
+/// forwarded under the former one from then on. The end of a stream passes in
+/// every mode, but not before the data it follows.
 pub struct Proxy {
     acceptor: Acceptor,
     shared: Arc<Shared>,
@@ -86,8 +86,8 @@ impl Proxy {
         self.shared.lock().discarded
     }
 
-    /// Forwards everything, first of all what [`Self::hold`] kept back. A hook
-    /// remains, and so does what it holds.
+    /// Forwards everything, first of all what [`Self::hold`] or
+    /// [`Self::hold_replies`] kept back. A hook remains, and so does what it holds.
     pub fn pass(&self) {
         self.shared.set_mode(Mode::Pass);
     }
@@ -96,6 +96,12 @@ impl Proxy {
     /// mode decides about it.
     pub fn hold(&self) {
         self.shared.set_mode(Mode::Hold);
+    }
+
+    /// Keeps back all that servers send, pushes as well as replies, until another
+    /// mode decides about it. What clients send goes on.
+    pub fn hold_replies(&self) {
+        self.shared.set_mode(Mode::HoldReplies);
     }
 
     /// Accepts everything and throws it away, in both directions.
@@ -159,8 +165,8 @@ impl Proxy {
         self.shared.release();
     }
 
-    /// Blocks until something is being held, by [`Self::hold`] or by a hook.
-    /// False when nothing is after `timeout`.
+    /// Blocks until something is being held, by [`Self::hold`],
+    /// [`Self::hold_replies`] or a hook. False when nothing is after `timeout`.
     #[must_use]
     pub fn wait_held(&self, timeout: Duration) -> bool {
         self.shared.wait_held(timeout)

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::rig::{Rig, Site};
+use super::worker::{MAX_STALENESS, READS_ONLY};
 use crate::{Action, Proxy, RedisServer, RespClient};
 
 mod cluster;
@@ -44,6 +45,8 @@ pub enum Fault {
     Delayed,
     /// One process's messages are all kept back, and come then.
     Held,
+    /// What one process is told is all kept back, and comes then; what it sends arrives.
+    RepliesHeld,
     /// One process's messages vanish, and its connections end.
     BlackHoled,
     /// Some of one process's messages to the server vanish with their connections.
@@ -70,7 +73,7 @@ use Fault::*;
 
 impl Fault {
     /// What can happen to one server, its processes, and the way between them.
-    pub const OF_ONE_SERVER: [Fault; 20] = [
+    pub const OF_ONE_SERVER: [Fault; 21] = [
         ProcessKilled,
         ProcessStopped,
         ServerStopped,
@@ -86,6 +89,7 @@ impl Fault {
         TrackingOff,
         Delayed,
         Held,
+        RepliesHeld,
         BlackHoled,
         Dropped,
         HalfClosed,
@@ -130,6 +134,7 @@ impl Fault {
             TrackingOff => "tracking switched off",
             Delayed => "messages delayed",
             Held => "messages held back",
+            RepliesHeld => "replies and pushes held back",
             BlackHoled => "messages swallowed (black hole)",
             Dropped => "requests dropped with their connection",
             HalfClosed => "connections half-closed",
@@ -170,6 +175,7 @@ impl Fault {
             TrackingOff | Delayed | Held | BlackHoled | Dropped | HalfClosed | Cut | Refused => {
                 self.happen_on_the_way(&proxies[index], stay);
             }
+            RepliesHeld => hold_replies(&proxies[READS_ONLY as usize]),
             _ => self.happen_to_server(server, stay),
         }
     }
@@ -239,6 +245,29 @@ impl Fault {
             Dropped => proxy.clear_hook(),
             _ => {}
         }
+        proxy.pass();
+    }
+}
+
+/// Has a near tier without trust give old answers, whichever calls come when:
+///
+/// - The process has rows near that the others go on bumping, and is not told.
+/// - It goes on reading: the first call that waits in vain lets all others go on without Redis.
+/// - It has no failed bump that would end its near hits ([`READS_ONLY`]).
+/// - It hears nothing for so much longer than `max_staleness` that the others come by most rows.
+///
+/// Not the pushes alone: each reply vouches for those that were sent before it, the heartbeat's and
+/// also a hit's, and no stream goes on behind what it has lost. So the process hears nothing at all.
+fn hold_replies(proxy: &Proxy) {
+    /// It is connected again by then, whatever happened before, and has read some rows.
+    const CALM: Duration = Duration::from_secs(1);
+    /// Shorter than until the connection is given up, a second after a call has waited in vain.
+    const STAY: Duration = MAX_STALENESS.saturating_mul(4);
+    // Twice, as somebody may have bumped everything just before.
+    for _ in 0..2 {
+        thread::sleep(CALM);
+        proxy.hold_replies();
+        thread::sleep(STAY);
         proxy.pass();
     }
 }

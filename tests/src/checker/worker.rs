@@ -26,6 +26,11 @@ pub(super) const LEASE_WAIT: Duration = Duration::from_secs(2);
 /// What a run takes, at most.
 pub(super) const RUN: Duration = Duration::from_millis(4);
 
+/// With the near tier, this process does not write. What is near is left alone while a bump of the own
+/// process waits to be retried: who bumps gives no near hit, trust or not, as soon as the server has not
+/// answered for `operation_timeout`. Who only reads shows what becomes of trust.
+pub(super) const READS_ONLY: u32 = 0;
+
 const READERS: u64 = 8;
 const WRITERS: u32 = 2;
 /// A reader asks so often in a row for one row, at most.
@@ -140,7 +145,9 @@ impl Worker {
             let rng = self.rng(index);
             (tokio::spawn(shared.clone().keep_reading(rng, busy.clone())), busy)
         });
-        let writes = (0..WRITERS).map(|index| {
+        let only_reads = self.mode == Mode::Near && self.life.process == READS_ONLY;
+        let writers = if only_reads { 0 } else { WRITERS };
+        let writes = (0..writers).map(|index| {
             let busy = Arc::<Busy>::default();
             let rng = self.rng(READERS + u64::from(index));
             (tokio::spawn(shared.clone().keep_writing(index, rng, busy.clone())), busy)

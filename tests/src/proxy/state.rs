@@ -43,10 +43,21 @@ pub(super) enum Mode {
     #[default]
     Pass,
     Hold,
+    HoldReplies,
     BlackHole,
     Refuse,
     Corrupt(Rng),
     Delay(Duration),
+}
+
+impl Mode {
+    fn holds(&self, direction: Direction) -> bool {
+        match self {
+            Mode::Hold => true,
+            Mode::HoldReplies => direction == Direction::Reply,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,11 +202,11 @@ impl Shared {
             if !state.connections.contains_key(&id) {
                 return Verdict::Close;
             }
+            if state.mode.holds(direction) {
+                state = self.hold_while(state, id, |state| state.mode.holds(direction));
+                continue;
+            }
             match &mut state.mode {
-                Mode::Hold => {
-                    state = self.hold_while(state, id, |state| matches!(state.mode, Mode::Hold));
-                    continue;
-                }
                 Mode::Delay(delay) => {
                     let left = (arrived + *delay).saturating_duration_since(Instant::now());
                     if !left.is_zero() {
@@ -207,7 +218,7 @@ impl Shared {
                 Mode::BlackHole => return discard(&mut state),
                 Mode::Refuse => return Verdict::Close,
                 Mode::Corrupt(rng) if direction == Direction::Reply => corrupt(rng, piece),
-                Mode::Pass | Mode::Corrupt(_) => {}
+                Mode::Pass | Mode::Hold | Mode::HoldReplies | Mode::Corrupt(_) => {}
             }
             state.writing += 1;
             return Verdict::Write;

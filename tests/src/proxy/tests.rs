@@ -1,4 +1,5 @@
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::Ipv4Addr;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
@@ -56,6 +57,30 @@ fn holds_and_passes_on() {
     proxy.pass();
     assert_eq!(request.join().unwrap().unwrap(), Reply::Int(1));
     assert!(!proxy.wait_held(Duration::ZERO));
+}
+
+#[test]
+fn holds_what_servers_send_and_passes_it_on_in_order() {
+    let (server, proxy, _client) = setup();
+    let mut told = TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).unwrap();
+    told.set_read_timeout(Some(DEADLINE)).unwrap();
+    told.write_all(b"HELLO 3\r\nCLIENT TRACKING ON\r\nGET k\r\n").unwrap();
+    let mut greeting = Vec::new();
+    while !greeting.ends_with(b"\r\n+OK\r\n_\r\n") {
+        let mut byte = [0];
+        told.read_exact(&mut byte).unwrap();
+        greeting.extend(byte);
+    }
+    proxy.hold_replies();
+    server.cli(&["SET", "k", "new"]);
+    assert!(proxy.wait_held(DEADLINE), "nobody asked: it is the push");
+    told.write_all(b"INCR n\r\n").unwrap();
+    wait_until("the request to arrive", || server.get_raw("n").is_some());
+    proxy.pass();
+    let wanted = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n:1\r\n";
+    let mut came = vec![0; wanted.len()];
+    told.read_exact(&mut came).unwrap();
+    assert_eq!(came.escape_ascii().to_string(), wanted.escape_ascii().to_string());
 }
 
 #[test]
