@@ -238,7 +238,7 @@ pub(crate) fn open_scope() -> Option<CommitScope> {
 
 /// May the transaction around the running code see what others may not?
 pub(crate) fn is_inside() -> bool {
-    open_scope().is_some()
+    SCOPE.try_with(|scope| scope.open().is_some()).unwrap_or(false)
 }
 
 /// Does a bump of one of these tags wait for the commit?
