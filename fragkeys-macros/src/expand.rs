@@ -97,21 +97,22 @@ impl CachedFn {
                 quote_spanned! {cache_if.span()=>
                     ::fragkeys::__private::run_with_late_tags(
                         #call, #plan, #cache_if, #late_tags, #body,
-                    )
+                    ).await
                 }
             }
             (Some(graced), ..) => graced,
             (None, Some(keep), None) => {
-                quote!(::fragkeys::__private::run_kept(#call, #plan, #keep, #body))
+                quote!(::fragkeys::__private::run_kept(#call, #plan, #keep, #body).await)
             }
             (None, None, None) => {
                 let cache_if = self.cache_if();
                 // The compiler blames the whole of it for a condition of the wrong type.
                 quote_spanned! {cache_if.span()=>
-                    ::fragkeys::__private::run(#call, #plan, #cache_if, #body)
+                    ::fragkeys::__private::run(#call, #plan, #cache_if, #body).await
                 }
             }
         };
+        // A statement, so that nothing of it is held over the await.
         let near = (!matches!(self.near, Near::No)).then(|| {
             let value = quote!(__fragkeys_value);
             quote! {
@@ -122,9 +123,8 @@ impl CachedFn {
                 }
             }
         });
-        // In a block that ends before the await: what is held over one has its place in the future,
-        // and a near hit would have to put it there.
-        let block = quote! {
+        quote! {
+            static __FRAGKEYS_SITE: ::fragkeys::__private::Site = #site;
             let #plan = #planned;
             let mut #call = ::fragkeys::__private::Call::new(
                 &__FRAGKEYS_SITE,
@@ -134,12 +134,6 @@ impl CachedFn {
             #description
             #near
             #answer
-        };
-        // What is wrong with the answer is wrong with the block as well, and is to be said once.
-        let awaited = quote_spanned!(self.cache_if().span()=> { #block }.await);
-        quote! {
-            static __FRAGKEYS_SITE: ::fragkeys::__private::Site = #site;
-            #awaited
         }
     }
 

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 mod grounds;
 #[cfg_attr(not(feature = "redis"), allow(dead_code))] // the embedded store is believed as it is
 mod ledger;
-mod moment;
 mod tier;
 #[cfg_attr(not(feature = "redis"), allow(dead_code))] // the embedded store is believed as it is
 mod trust;
@@ -17,7 +16,6 @@ pub(crate) use grounds::Grounds;
 pub(crate) use ledger::Ledger;
 #[cfg(feature = "redis")]
 pub(crate) use ledger::Loss;
-use moment::Moment;
 pub(crate) use tier::{AnyKept, Kept, NearTier};
 pub(crate) use trust::Trust;
 
@@ -155,7 +153,7 @@ impl NearStats {
         let [lost_to_silence, lost_to_disconnect, lost_to_tracking, lost_to_cluster] =
             ledger.map(Ledger::losses).unwrap_or_default();
         let (trusted, trusted_since) =
-            ledger.map(|ledger| ledger.trusted(Moment::at(Instant::now()))).unwrap_or_default();
+            ledger.map(|ledger| ledger.trusted(Instant::now())).unwrap_or_default();
         NearStats {
             hits,
             entries: tier.len() as u64,

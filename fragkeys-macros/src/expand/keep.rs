@@ -38,7 +38,7 @@ impl CachedFn {
             Some(span) => quote_spanned!(span=> ::fragkeys::__private::run_graced_behind),
             None => quote!(::fragkeys::__private::run_graced),
         };
-        Some(quote!(#run(#call, #plan, #grace, #keep, #limit, #body)))
+        Some(quote!(#run(#call, #plan, #grace, #keep, #limit, #body).await))
     }
 
     fn timeout_of_value(&self) -> Option<&Expr> {

@@ -155,18 +155,28 @@ mod tests {
 
     #[test]
     fn a_number_is_what_its_display_is() {
-        let brinks = [0, 1, 7, 8, 9, 15, 16, 17].map(|digits| 10_i64.pow(digits));
-        let around = brinks.iter().flat_map(|brink| [brink - 1, *brink, -brink, 1 - brink]);
-        for number in around.chain([i64::MAX, i64::MIN]) {
+        let check = |before: usize, is_negative, digits: u64| {
             let (mut plain, mut displayed) = (Buffer::new(), Buffer::new());
-            plain.append_number(number < 0, number.unsigned_abs());
-            displayed.append_display(number);
-            assert_eq!(plain.as_slice(), displayed.as_slice());
+            for buffer in [&mut plain, &mut displayed] {
+                buffer.extend(&vec![7; before]);
+            }
+            plain.append_number(is_negative, digits);
+            let sign = if is_negative { "-" } else { "" };
+            displayed.append_display(format_args!("{sign}{digits}"));
+            // What follows does not stand behind what was too much.
+            for buffer in [&mut plain, &mut displayed] {
+                buffer.extend(b"and on");
+            }
+            assert_eq!(plain.as_slice(), displayed.as_slice(), "{before}: {sign}{digits}");
+        };
+        let brinks = (0..=19).map(|digits| 10_u64.pow(digits));
+        let numbers = brinks.flat_map(|brink| [brink - 1, brink]).chain([1 << 63, u64::MAX]);
+        for digits in numbers {
+            for before in (0..2).chain(IN_PLACE - 40..IN_PLACE + 2) {
+                check(before, false, digits);
+                check(before, true, digits);
+            }
         }
-        let (mut plain, mut displayed) = (Buffer::new(), Buffer::new());
-        plain.append_number(false, u64::MAX);
-        displayed.append_display(u64::MAX);
-        assert_eq!(plain.as_slice(), displayed.as_slice());
     }
 
     #[test]

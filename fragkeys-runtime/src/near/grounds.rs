@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use super::moment::Moment;
 use super::trust::Trust;
 use crate::store::cell::Cell;
 use crate::version::Version;
@@ -74,7 +74,7 @@ impl Grounds {
 
     /// May what stands on this be believed at this time?
     #[inline]
-    pub(crate) fn standing(&self, now: Moment) -> Standing {
+    pub(crate) fn standing(&self, now: Instant) -> Standing {
         // First: a cell that is looked at afterwards holds all that came before the proof.
         let is_trusted = self.all_trust(|trust| trust.holds_at(now));
         if !self.are_current() || (!is_trusted && !self.all_trust(|trust| !trust.is_over())) {
@@ -119,7 +119,7 @@ mod tests {
             let trusts: Vec<Arc<Trust>> = (0..3).map(|_| Arc::new(Trust::for_ever())).collect();
             let versions = cells.iter().cloned().zip((0..3).map(version)).collect();
             let grounds = Grounds::on_several(versions, trusts[0].clone(), trusts[1..].to_vec());
-            let now = Moment::now();
+            let now = Instant::now();
             assert_eq!(grounds.standing(now), Standing::Firm);
             for trust in &trusts {
                 trust.note_move();
@@ -139,7 +139,7 @@ mod tests {
                 Arc::new(if number == distrusted { Trust::new() } else { Trust::for_ever() })
             };
             let grounds = Grounds::on_several(Vec::new(), trust(0), vec![trust(1), trust(2)]);
-            assert_eq!(grounds.standing(Moment::now()), Standing::Untrusted);
+            assert_eq!(grounds.standing(Instant::now()), Standing::Untrusted);
         }
     }
 }

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::moment::Moment;
 use super::trust::Trust;
 
 /// Why a connection is not believed any more.
@@ -70,7 +69,7 @@ impl Ledger {
     }
 
     /// How many connections are believed, and since when without a break; of several, the latest.
-    pub(super) fn trusted(&self, now: Moment) -> (usize, Option<Instant>) {
+    pub(super) fn trusted(&self, now: Instant) -> (usize, Option<Instant>) {
         let trusts: Vec<_> = self.lock().iter().filter_map(Weak::upgrade).collect();
         let trusted = || trusts.iter().filter(|trust| trust.holds_at(now));
         (trusted().count(), trusted().filter_map(|trust| trust.since()).max())

@@ -10,7 +10,6 @@ use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, Weighter};
 
 use super::grounds::{Grounds, Standing};
-use super::moment::{End, Moment, end};
 use crate::seeded::Seeded;
 use crate::store::memory::sized_cache_with;
 use crate::version::Version;
@@ -18,7 +17,7 @@ use crate::version::Version;
 /// A value, and for how long it is right.
 pub(crate) struct Kept<V: ?Sized> {
     grounds: Arc<Grounds>,
-    until: End,
+    until: Instant,
     bytes: u64,
     pub(crate) value: V,
 }
@@ -32,7 +31,7 @@ impl<T> Kept<T> {
         let bytes = size_of::<Self>() as u64
             + encoded as u64 * BYTES_PER_ENCODED
             + grounds.len() as u64 * BYTES_PER_VERSION;
-        Kept { grounds, until: end(until), bytes, value }
+        Kept { grounds, until, bytes, value }
     }
 }
 
@@ -78,12 +77,12 @@ impl NearTier {
     #[inline]
     pub(crate) fn find(&self, identity: &[u8]) -> Option<Arc<AnyKept>> {
         let kept = self.entries.get(identity)?;
-        let now = Moment::now();
+        let now = Instant::now();
         let standing = kept.grounds.standing(now);
         if standing != Standing::Gone {
             kept.grounds.want_trust();
         }
-        (standing == Standing::Firm && now.is_before(kept.until)).then_some(kept)
+        (standing == Standing::Firm && now < kept.until).then_some(kept)
     }
 
     /// How many entries were removed. To be asked before a look: what it finds may be removed
@@ -100,10 +99,9 @@ impl NearTier {
         removals: u64,
         fresh: impl FnOnce() -> Arc<AnyKept>,
     ) {
-        let now = Moment::now();
-        let will_do = |kept: &AnyKept| {
-            now.is_before(kept.until) && kept.grounds.standing(now) != Standing::Gone
-        };
+        let now = Instant::now();
+        let will_do =
+            |kept: &AnyKept| now < kept.until && kept.grounds.standing(now) != Standing::Gone;
         match self.entries.peek(identity) {
             Some(kept) if will_do(&kept) => kept.grounds.want_trust(),
             _ => self.keep(identity, fresh()),
@@ -131,10 +129,10 @@ impl NearTier {
     /// Drops an entry; says whether it could still be believed.
     pub(crate) fn remove(&self, identity: &[u8]) -> bool {
         self.removals.fetch_add(1, Ordering::AcqRel);
-        let now = Moment::now();
+        let now = Instant::now();
         let removed = self.entries.remove(identity);
         removed.is_some_and(|(_, kept)| {
-            now.is_before(kept.until) && kept.grounds.standing(now) == Standing::Firm
+            now < kept.until && kept.grounds.standing(now) == Standing::Firm
         })
     }
 

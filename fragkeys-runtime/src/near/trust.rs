@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::ledger::{Ledger, Loss};
-use super::moment::{End, FOR_EVER, Moment, end, time_of};
 use crate::broken::leaves_out;
 
 /// The trust in one connection and its cells: it runs out by itself, and once it is over it
@@ -20,7 +19,8 @@ use crate::broken::leaves_out;
 /// of it. When it was received says nothing: the answer may have been on its way for long.
 #[derive(Debug)]
 pub(crate) struct Trust {
-    /// An [`End`]; or one of those below.
+    origin: Instant,
+    /// In ns since `origin`; or `OVER`.
     until: AtomicU64,
     /// Since when it holds without a break, alike.
     since: AtomicU64,
@@ -35,13 +35,15 @@ pub(crate) struct Trust {
     ledger: OnceLock<Arc<Ledger>>,
 }
 
-const OVER: End = 0;
-const NOT_YET: End = 1;
+const OVER: u64 = 0;
+const NOT_YET: u64 = 1;
+const FOR_EVER: u64 = u64::MAX;
 
 impl Trust {
     /// None yet.
     pub(crate) fn new() -> Self {
         Trust {
+            origin: Instant::now(),
             until: AtomicU64::new(NOT_YET),
             since: AtomicU64::new(0),
             moves: AtomicU64::new(0),
@@ -68,14 +70,14 @@ impl Trust {
     /// Is what the connection told last believed at this time? To be asked before the cells are
     /// looked at: then they hold all that came before the proof which this goes by.
     #[inline]
-    pub(crate) fn holds_at(&self, now: Moment) -> bool {
-        now.is_before(self.until.load(Ordering::Acquire)) || leaves_out("trust")
+    pub(crate) fn holds_at(&self, now: Instant) -> bool {
+        self.number(now) < self.until.load(Ordering::Acquire) || leaves_out("trust")
     }
 
     /// A proof that was asked for at this time has come. `false` if it is over.
     pub(crate) fn extend(&self, sent: Instant, max_staleness: Duration) -> bool {
-        let now = end(Instant::now());
-        let until = end(sent + max_staleness);
+        let now = self.number(Instant::now());
+        let until = self.number(sent + max_staleness);
         let later = |held: u64| (held != OVER).then(|| held.max(until));
         let held = self.until.fetch_update(Ordering::AcqRel, Ordering::Relaxed, later);
         if held.is_ok_and(|held| held <= now) {
@@ -87,7 +89,7 @@ impl Trust {
 
     /// Did it run out, of itself?
     pub(crate) fn has_run_out(&self) -> bool {
-        let now = end(Instant::now());
+        let now = self.number(Instant::now());
         (NOT_YET + 1..=now).contains(&self.until.load(Ordering::Acquire))
     }
 
@@ -112,7 +114,7 @@ impl Trust {
 
     /// The connection is lost, or tells nothing any more.
     pub(crate) fn end(&self, loss: Loss) {
-        let now = end(Instant::now());
+        let now = self.number(Instant::now());
         let until = self.until.swap(OVER, Ordering::AcqRel);
         let is_news = until != OVER && loss == Loss::NotTracked;
         if now < until || is_news {
@@ -133,7 +135,7 @@ impl Trust {
     }
 
     pub(super) fn since(&self) -> Option<Instant> {
-        time_of(self.since.load(Ordering::Relaxed))
+        self.origin.checked_add(Duration::from_nanos(self.since.load(Ordering::Relaxed)))
     }
 
     /// The connection has told of a change.
@@ -169,6 +171,16 @@ impl Trust {
             ledger.note_loss(loss);
         }
     }
+
+    #[inline]
+    fn number(&self, time: Instant) -> u64 {
+        let since = time.saturating_duration_since(self.origin);
+        // No machine runs for 584 years.
+        since
+            .as_secs()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(u64::from(since.subsec_nanos()))
+    }
 }
 
 #[cfg(test)]
@@ -181,10 +193,10 @@ mod tests {
     fn it_lasts_from_when_the_proof_was_asked_for() {
         let trust = Trust::new();
         let sent = Instant::now();
-        assert!(!trust.holds_at(Moment::at(sent)), "not before the first proof");
+        assert!(!trust.holds_at(sent), "not before the first proof");
         assert!(trust.extend(sent, SECOND));
-        assert!(trust.holds_at(Moment::at(sent + SECOND - Duration::from_nanos(1))));
-        assert!(!trust.holds_at(Moment::at(sent + SECOND)));
+        assert!(trust.holds_at(sent + SECOND - Duration::from_nanos(1)));
+        assert!(!trust.holds_at(sent + SECOND));
     }
 
     /// Answers are handed out in order, but the tasks that wait for them may not run in it.
@@ -193,7 +205,7 @@ mod tests {
         let trust = Trust::new();
         let sent = Instant::now();
         assert!(trust.extend(sent + SECOND, SECOND) && trust.extend(sent, SECOND));
-        assert!(trust.holds_at(Moment::at(sent + SECOND + SECOND / 2)));
+        assert!(trust.holds_at(sent + SECOND + SECOND / 2));
     }
 
     #[test]
@@ -203,12 +215,10 @@ mod tests {
         trust.enter_in(&ledger);
         let sent = Instant::now();
         trust.extend(sent, SECOND);
-        assert!(ledger.trusted(Moment::at(sent)).1.is_some());
+        assert!(ledger.trusted(sent).1.is_some());
         trust.end(Loss::NotTracked);
-        assert!(
-            !trust.extend(sent, SECOND) && !trust.holds_at(Moment::at(sent)) && trust.is_over()
-        );
-        assert_eq!(ledger.trusted(Moment::at(sent)), (0, None));
+        assert!(!trust.extend(sent, SECOND) && !trust.holds_at(sent) && trust.is_over());
+        assert_eq!(ledger.trusted(sent), (0, None));
         trust.end(Loss::Disconnected);
         assert_eq!(ledger.losses(), [0, 0, 1, 0], "what is not trusted cannot be lost");
     }
