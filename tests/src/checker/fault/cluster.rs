@@ -115,11 +115,11 @@ impl Change {
 /// Waits until all is well. A master that was replaced while it was away takes itself for one until
 /// the others tell it.
 fn settle(cluster: &Cluster) {
+    // One that was started again does not know yet, and would take another for dead for two minutes.
+    cluster.replaces_soon();
     let masters = || cluster.nodes.iter().filter(|node| role(node) == "master").count();
     expect("three masters", || masters() == 3);
     cluster.wait_until_whole();
-    // One that was started again does not know yet.
-    cluster.replaces_soon();
 }
 
 fn role(node: &RedisServer) -> String {
