@@ -192,7 +192,7 @@ impl Cluster {
             let slots = node.command(&[b"CLUSTER", b"SLOTS"]);
             let is_whole =
                 matches!(slots, Reply::Array(Some(ranges)) if ranges.iter().all(has_two));
-            is_whole && node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+            is_whole && works(node)
         });
     }
 
@@ -278,9 +278,7 @@ impl Cluster {
             let _refused = self.nodes[heir].command(&[b"CLUSTER", b"FAILOVER"]);
             holds_within(Duration::from_secs(6), is_done)
         });
-        self.wait("all to work again", |node| {
-            node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
-        });
+        self.wait("all to work again", works);
     }
 
     /// Moves a slot from the master that has it to another, with all of its keys, as an operator
@@ -376,6 +374,11 @@ impl Cluster {
     }
 }
 
+/// Does a node answer what it is asked?
+fn works(node: &RedisServer) -> bool {
+    node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -398,9 +401,7 @@ mod tests {
         wait_until("the move to be known", || cluster.owner(slot, witness) == other);
         cluster.nodes[other].kill();
         wait_until("its replica to take over", || cluster.owner(slot, witness) == other + MASTERS);
-        wait_until("the cluster to work again", || {
-            cluster.nodes[witness].cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
-        });
+        wait_until("the cluster to work again", || works(&cluster.nodes[witness]));
         assert_eq!(cluster.nodes[other + MASTERS].get_raw("key").as_deref(), Some(b"1".as_slice()));
     }
 }

@@ -67,9 +67,7 @@ impl Buffer {
             room.copy_from_slice(&length);
         }
     }
-}
 
-impl Buffer {
     /// The same of a number. Its digits are put together in registers, and written eight at a time:
     /// bytes that are written one by one keep a processor waiting that reads them all at once.
     pub(crate) fn append_number(&mut self, is_negative: bool, number: u64) {
