@@ -20,7 +20,7 @@ use crate::log::{notice, warning};
 use crate::near::{NearStats, NearTier};
 use crate::queue::BumpQueue;
 use crate::stats::{Counters, Stats};
-use crate::store::{AnyStore, Deadline, Found, Store};
+use crate::store::{Access, AnyStore, Deadline, Found, Store};
 use crate::tag::Tag;
 use crate::version::{Bumped, Version};
 
@@ -63,11 +63,12 @@ pub(crate) fn outliving(timeout: Duration) -> Duration {
 }
 
 /// What the store may still add to one call.
-#[derive(Debug)]
 pub(crate) struct Budget {
     left: Duration,
     /// With less than this left, waiting is in vain.
     least: Duration,
+    /// For a look, if that is the first thing.
+    access: Access,
 }
 
 impl Cache {
@@ -278,12 +279,19 @@ impl Cache {
         Budget::new(self.shared.settings.operation_timeout)
     }
 
-    pub(crate) fn recall(&self, bytes: &[u8]) -> Option<Arc<Identity>> {
-        self.shared.store.recall(bytes)
+    pub(crate) fn access(&self) -> Access {
+        self.shared.store.access()
     }
 
-    pub(crate) fn remember(&self, bytes: &[u8], identity: &Arc<Identity>) {
-        self.shared.store.remember(bytes, identity);
+    /// The identity that these bytes stood for the last time.
+    pub(crate) fn recall(&self, access: &Access, bytes: &[u8]) -> Option<Arc<Identity>> {
+        self.shared.store.identities(access)?.recall(bytes)
+    }
+
+    pub(crate) fn remember(&self, access: &Access, bytes: &[u8], identity: &Arc<Identity>) {
+        if let Some(identities) = self.shared.store.identities(access) {
+            identities.remember(bytes, identity);
+        }
     }
 
     /// Looks for an entry and learns the versions of its tags.
@@ -294,8 +302,8 @@ impl Cache {
         budget: &mut Budget,
     ) -> Result<Found, Error> {
         self.check_queue(identity)?;
-        let deadline = budget.deadline();
-        let answer = self.shared.store.look(identity, outliving(timeout), deadline).await;
+        let (access, deadline) = (std::mem::take(&mut budget.access), budget.deadline());
+        let answer = self.shared.store.look(access, identity, outliving(timeout), deadline).await;
         self.judge_look(identity, answer, deadline, budget)
     }
 
@@ -445,10 +453,18 @@ fn is_no_fault(kind: ErrorKind) -> bool {
 
 impl Budget {
     fn new(left: Duration) -> Self {
-        Budget { left, least: (left / Deadline::LOOKS).max(Duration::from_millis(1)) }
+        let least = (left / Deadline::LOOKS).max(Duration::from_millis(1));
+        Budget { left, least, access: Access::default() }
     }
 
-    fn deadline(&self) -> Deadline {
+    /// For what begins at once with a look.
+    pub(crate) fn with_access(self, access: Access) -> Self {
+        Budget { access, ..self }
+    }
+
+    fn deadline(&mut self) -> Deadline {
+        // Who waits for the store may be polled by another runtime afterwards.
+        self.access = Access::default();
         Deadline::after(self.left)
     }
 

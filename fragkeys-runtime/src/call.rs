@@ -13,6 +13,7 @@ use crate::key::{Identity, key_base};
 use crate::outcome::{Outcome, Report};
 use crate::private::Plain;
 use crate::site::{Instance, Path, Site};
+use crate::store::Access;
 use crate::tag::Tag;
 use crate::value::{KeyPart, Plan, Reading, TagPart};
 
@@ -129,10 +130,10 @@ impl Call {
 
     /// What the cache is asked for. An identity that was asked for before is remembered: then no
     /// tag is put together, and no key.
-    fn identity(&mut self, cache: &Cache, codec: &str) -> Arc<Identity> {
+    fn identity(&mut self, cache: &Cache, access: &Access, codec: &str) -> Arc<Identity> {
         let (end, values_end) = self.complete();
         let bytes = self.bytes.as_slice();
-        if let Some(identity) = cache.recall(bytes) {
+        if let Some(identity) = cache.recall(access, bytes) {
             return identity;
         }
         let mut values = bytes.get(end..values_end).unwrap_or_default();
@@ -146,7 +147,7 @@ impl Call {
         let about_tags = bytes.get(end..).unwrap_or_default();
         let identity = identify(cache, name, *fingerprint, codec, arguments, about_tags, tags);
         let identity = Arc::new(identity);
-        cache.remember(bytes, &identity);
+        cache.remember(access, bytes, &identity);
         identity
     }
 
@@ -167,7 +168,8 @@ impl Call {
 
 /// A timeout, with a random share of it taken off.
 fn jittered(timeout: Duration, share: f64) -> Duration {
-    timeout.min(LONGEST_TIMEOUT).mul_f64(1.0 - share.clamp(0.0, 1.0) * fastrand::f64())
+    let timeout = timeout.min(LONGEST_TIMEOUT);
+    if share > 0.0 { timeout.mul_f64(1.0 - share.min(1.0) * fastrand::f64()) } else { timeout }
 }
 
 /// Runs a cached call: the answer is the cache's or the body's, and never an error of ours (I5).
@@ -246,9 +248,10 @@ fn request<T>(
     };
     let codec = (reading.codec)(cache.format());
     let is_near = reading.nearby.is_some() && cache.has_near();
+    let access = cache.access();
     Ok(Request {
         timeout: call.jittered_timeout(&cache),
-        identity: call.identity(&cache, codec),
+        identity: call.identity(&cache, &access, codec),
         near: is_near.then(|| call.bytes.as_slice().into()),
         // The shape is part of the fingerprint.
         sealed_with: Vec::new(),
@@ -256,6 +259,7 @@ fn request<T>(
         is_leased: call.site.is_leased,
         name,
         cache,
+        access,
         view: given.view,
         heir: given.heir,
         is_part: false,
@@ -281,10 +285,10 @@ pub(crate) fn identify(
     bytes.extend_from_slice(about_tags);
     let versioned = tags.into_iter().filter(|tag| !tag.is_constant());
     Identity {
-        key_base: key_base(cache.prefix(), name),
-        bytes,
-        tags: std::iter::once(Tag::root()).chain(versioned).collect(),
         #[cfg(feature = "redis")]
         ready: arc_swap::ArcSwapOption::const_empty(),
+        tags: std::iter::once(Tag::root()).chain(versioned).collect(),
+        key_base: key_base(cache.prefix(), name),
+        bytes,
     }
 }

@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind};
 use crate::global;
 use crate::key::{Identity, Place};
 use crate::outcome::Report;
+use crate::store::Access;
 use crate::tag::Tag;
 use crate::value::{Ops, Plan, Reading, Returns};
 
@@ -251,6 +252,7 @@ impl Entry {
         let given = global::given();
         Request {
             cache: self.cache.clone(),
+            access: Access::default(),
             identity: Arc::new(self.identity()),
             // A key must be known without the type, so the shape is checked in the entry.
             sealed_with: reading.shape().fingerprint.to_le_bytes().to_vec(),

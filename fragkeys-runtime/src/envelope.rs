@@ -1,11 +1,11 @@
 //! An entry's bytes: the value, and the proof that it answers this very call.
 //!
 //! ```text
-//! 0   format    1 byte
-//! 1   flags     1 byte: 1 if the store keeps it past its time, for grace
-//! 2   created   8 bytes, ms since 1970 by the writer's clock
-//! 10  expires   8 bytes, the same: when the value is due (the store may keep it longer)
-//! 18  checksum  8 bytes, xxh3 of what follows, seeded with that of what precedes
+//! 0   checksum  8 bytes, xxh3 of all that follows
+//! 8   format    1 byte
+//! 9   flags     1 byte: 1 if the store keeps it past its time, for grace
+//! 10  created   8 bytes, ms since 1970 by the writer's clock
+//! 18  expires   8 bytes, the same: when the value is due (the store may keep it longer)
 //! 26  address   4 bytes of length, then the bytes: identity and a hash of the versions
 //! ..  payload   the rest, as the codec wrote it; with the flag, 4 bytes behind it: how many ms the
 //!               run took
@@ -14,9 +14,10 @@
 //! Whatever does not verify is a miss: a stranger's bytes, a cut or flipped entry,
 //! an entry of another call under the same hash (I4).
 
+use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::grace::Age;
 
@@ -24,14 +25,16 @@ use crate::grace::Age;
 mod tests;
 
 /// Changes with this layout or with the bytes of an address.
-const FORMAT: u8 = 0xF2;
+const FORMAT: u8 = 0xF3;
 /// Of an entry that is kept past its time. Who knows nothing of grace takes it for a stranger's.
 const KEPT_LONGER: u8 = 1;
 const RUN_TIME: usize = size_of::<u32>();
-const CREATED: std::ops::Range<usize> = 2..10;
-const EXPIRES: std::ops::Range<usize> = 10..18;
-const CHECKSUM: std::ops::Range<usize> = 18..26;
-const ADDRESS_LENGTH: std::ops::Range<usize> = 26..30;
+const CHECKSUM: Range<usize> = 0..8;
+const FORMAT_AT: usize = 8;
+const FLAGS_AT: usize = 9;
+const CREATED: Range<usize> = 10..18;
+const EXPIRES: Range<usize> = 18..26;
+const ADDRESS_LENGTH: Range<usize> = 26..30;
 const HEAD: usize = ADDRESS_LENGTH.end;
 
 /// The bytes to store. `None` if the address is too long to be written down.
@@ -52,9 +55,9 @@ fn write(flags: u8, times: [Duration; 2], address: &[u8], payload: [&[u8]; 2]) -
     let address_length = u32::try_from(address.len()).ok()?;
     let length = HEAD + address.len() + payload.iter().map(|part| part.len()).sum::<usize>();
     let mut bytes = Vec::with_capacity(length);
+    bytes.extend_from_slice(&[0; CHECKSUM.end]);
     bytes.extend_from_slice(&[FORMAT, flags]);
     times.iter().for_each(|time| bytes.extend_from_slice(&millis(*time).to_le_bytes()));
-    bytes.extend_from_slice(&[0; 8]);
     bytes.extend_from_slice(&address_length.to_le_bytes());
     bytes.extend_from_slice(address);
     payload.iter().for_each(|part| bytes.extend_from_slice(part));
@@ -65,7 +68,7 @@ fn write(flags: u8, times: [Duration; 2], address: &[u8], payload: [&[u8]; 2]) -
 
 /// The payload of an entry that was sealed for exactly this address.
 pub(crate) fn open<'a>(bytes: &'a [u8], address: &[u8]) -> Option<&'a [u8]> {
-    if *bytes.get(1)? != 0 {
+    if *bytes.get(FLAGS_AT)? != 0 {
         return None;
     }
     verified(bytes, address)
@@ -73,7 +76,7 @@ pub(crate) fn open<'a>(bytes: &'a [u8], address: &[u8]) -> Option<&'a [u8]> {
 
 /// The payload of an entry that may be old, and how old it is.
 pub(crate) fn open_aged<'a>(bytes: &'a [u8], address: &[u8]) -> Option<(&'a [u8], Age)> {
-    let flags = *bytes.get(1)?;
+    let flags = *bytes.get(FLAGS_AT)?;
     let payload = verified(bytes, address).filter(|_| flags & !KEPT_LONGER == 0)?;
     let (payload, ran_for) = match flags {
         0 => (payload, Duration::ZERO),
@@ -84,7 +87,7 @@ pub(crate) fn open_aged<'a>(bytes: &'a [u8], address: &[u8]) -> Option<(&'a [u8]
             (payload, Duration::from_millis(millis.into()))
         }
     };
-    let time = |range: std::ops::Range<usize>| {
+    let time = |range: Range<usize>| {
         let bytes: [u8; 8] = bytes.get(range)?.try_into().ok()?;
         Some(Duration::from_millis(u64::from_le_bytes(bytes)))
     };
@@ -92,7 +95,7 @@ pub(crate) fn open_aged<'a>(bytes: &'a [u8], address: &[u8]) -> Option<(&'a [u8]
 }
 
 fn verified<'a>(bytes: &'a [u8], address: &[u8]) -> Option<&'a [u8]> {
-    if *bytes.first()? != FORMAT {
+    if *bytes.get(FORMAT_AT)? != FORMAT {
         return None;
     }
     let address_length = u32::from_le_bytes(bytes.get(ADDRESS_LENGTH)?.try_into().ok()?);
@@ -115,11 +118,9 @@ pub(crate) fn left(bytes: &[u8]) -> Duration {
     Duration::from_millis(expires.unwrap_or_default()).saturating_sub(now)
 }
 
-/// One hash is the seed of the other: a hasher that takes both parts has half a kilobyte to
-/// set up, which costs a small entry more than its hash.
+/// In one go, and without a seed: from 240 bytes on, each seed has a secret to be made.
 fn checksum(bytes: &[u8]) -> Option<[u8; 8]> {
-    let head = xxh3_64(bytes.get(..CHECKSUM.start)?);
-    Some(xxh3_64_with_seed(bytes.get(CHECKSUM.end..)?, head).to_le_bytes())
+    Some(xxh3_64(bytes.get(CHECKSUM.end..)?).to_le_bytes())
 }
 
 fn millis(time: Duration) -> u64 {

@@ -136,7 +136,8 @@ impl Heir {
     ) -> bool {
         let versions: Vec<Version> = kept.versions().collect();
         // With more versions than that it has late tags, and which ones may have changed since.
-        let identity = cache.recall(call).filter(|call| call.tags.len() == versions.len());
+        let identity =
+            cache.recall(&cache.access(), call).filter(|call| call.tags.len() == versions.len());
         if let Some(identity) = &identity {
             self.take(cache, name, &identity.tags, versions);
         }

@@ -67,7 +67,7 @@ impl Near {
     /// through many keys does not push it out.
     ///
     /// It is an estimate: the size of the type, three bytes for each byte of the encoded value,
-    /// the call's identity, 24 bytes for each tag, and about 200 for the entry itself. A list of
+    /// the call's identity, 24 bytes for each tag, and about 250 for the entry itself. A list of
     /// small numbers can take up to three times that, a long text a third. Under an embedded
     /// store this comes on top of [`Config::max_bytes`](crate::Config::max_bytes); a value is kept
     /// here or there, not in both.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
+use self::identity::Identities;
 use crate::error::Error;
 use crate::health::Reach;
 use crate::key::{Identity, Place};
@@ -70,6 +71,7 @@ pub(crate) trait Store {
     /// this call began is seen (I2).
     fn look(
         &self,
+        access: Access,
         identity: &Identity,
         lifetime: Duration,
         deadline: Deadline,
@@ -170,21 +172,30 @@ macro_rules! each_store {
     };
 }
 
+/// How a store is reached from the runtime that polls the caller: found out once for what is done
+/// in one poll, as another runtime may do the next. The default is not to know.
+#[derive(Default)]
+pub(crate) struct Access {
+    #[cfg(feature = "redis")]
+    link: Option<Arc<redis::Link>>,
+}
+
 impl AnyStore {
-    /// The identity that these bytes stood for the last time.
-    pub(crate) fn recall(&self, bytes: &[u8]) -> Option<Arc<Identity>> {
+    pub(crate) fn access(&self) -> Access {
         match self {
-            AnyStore::Memory(store) => store.identities().recall(bytes),
+            AnyStore::Memory(_) => Access::default(),
             #[cfg(feature = "redis")]
-            AnyStore::Redis(store) => store.recall(bytes),
+            AnyStore::Redis(store) => Access { link: store.link().ok().flatten() },
         }
     }
 
-    pub(crate) fn remember(&self, bytes: &[u8], identity: &Arc<Identity>) {
+    /// What was asked for lately; `None` where nothing can be reached from here.
+    #[cfg_attr(not(feature = "redis"), allow(unused_variables))]
+    pub(crate) fn identities<'a>(&'a self, access: &'a Access) -> Option<&'a Identities> {
         match self {
-            AnyStore::Memory(store) => store.identities().remember(bytes, identity),
+            AnyStore::Memory(store) => Some(store.identities()),
             #[cfg(feature = "redis")]
-            AnyStore::Redis(store) => store.remember_identity(bytes, identity),
+            AnyStore::Redis(store) => store.identities(access.link.as_deref()),
         }
     }
 
@@ -264,11 +275,12 @@ impl AnyStore {
 impl Store for AnyStore {
     async fn look(
         &self,
+        access: Access,
         identity: &Identity,
         lifetime: Duration,
         deadline: Deadline,
     ) -> Result<Found, Error> {
-        each_store!(self, store => store.look(identity, lifetime, deadline))
+        each_store!(self, store => store.look(access, identity, lifetime, deadline))
     }
 
     async fn fetch(

@@ -174,7 +174,9 @@ impl View {
     /// May the near tier answer with this?
     pub(crate) fn admits(&self, cache: &Cache, call: &[u8], kept: &AnyKept) -> bool {
         // Which tags a call has is known where it was asked for before, and not long ago.
-        let Some(identity) = cache.recall(call).filter(|_| !self.is_strict) else { return false };
+        let Some(identity) = cache.recall(&cache.access(), call).filter(|_| !self.is_strict) else {
+            return false;
+        };
         let versions: Vec<Version> = kept.versions().collect();
         let snapshot = self.snapshot.as_ref();
         versions.len() == identity.tags.len()

@@ -200,9 +200,19 @@ impl Cluster {
         for node in self.nodes.iter().filter(|node| node.is_running()) {
             assert!(
                 holds_within(PATIENCE, || holds(node)),
-                "still waiting after {PATIENCE:?}: {what}"
+                "still waiting after {PATIENCE:?}: {what}\n{}",
+                self.views()
             );
         }
+    }
+
+    /// What each node that runs knows of all.
+    fn views(&self) -> String {
+        let running = self.nodes.iter().filter(|node| node.is_running());
+        let view = |node: &RedisServer| {
+            format!("as {} has it:\n{}", node.port(), node.cli(&["CLUSTER", "NODES"]))
+        };
+        running.map(view).collect::<Vec<_>>().join("\n")
     }
 
     /// `redis://127.0.0.1:PORT/` of each node.

@@ -40,9 +40,10 @@ where
     }
     let miss = match request {
         None => None,
-        Some(request) => {
+        Some(mut request) => {
             let ticket = request.cache.flights().ticket();
-            match request.look_for_call(&plan.ops.reading, &report).await {
+            let budget = request.budget();
+            match request.look_for_call(&plan.ops.reading, &report, budget).await {
                 Ok(value) => return (plan.join)(value),
                 Err(place) => place.map(|(place, budget)| Miss {
                     request,
@@ -66,9 +67,9 @@ impl Request {
         &self,
         reading: &Reading<T>,
         report: &Report,
+        mut budget: Budget,
     ) -> Result<T, Option<(Arc<Place>, Budget)>> {
         let counters = self.cache.counters();
-        let mut budget = self.cache.budget();
         match self.look(reading, &mut budget).await {
             Ok(Looked { value: Some(value), .. }) => {
                 counters.hits.add();

@@ -153,7 +153,10 @@ where
     if is_bypassed {
         inherit::refuse(Obstacle::Unknown);
     }
-    let item = |call| Item::new(call, cache.as_ref(), heir.as_ref(), &plan.ops.reading, &report);
+    // Found out once for all elements.
+    let asked = cache.as_ref().filter(|_| !calls.is_empty());
+    let asked = asked.map(|cache| (cache, cache.access()));
+    let item = |call| Item::new(call, asked.as_ref(), heir.as_ref(), &plan.ops.reading, &report);
     let all: Vec<Item<V>> = calls.into_iter().map(item).collect();
     if all.iter().any(|item| item.request.is_none()) {
         inherit::refuse(Obstacle::Uncachable(instance.name.clone()));

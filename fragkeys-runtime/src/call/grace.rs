@@ -132,13 +132,13 @@ struct LookedAged<T> {
     head: Bytes,
 }
 
-async fn answer<R, T, K, B>(request: Request, parts: Parts<R, T, K, B>) -> R
+async fn answer<R, T, K, B>(mut request: Request, parts: Parts<R, T, K, B>) -> R
 where
     K: FnOnce(&T) -> Keep,
     B: Future<Output = R>,
 {
     let ticket = request.cache.flights().ticket();
-    let mut budget = request.cache.budget();
+    let mut budget = request.budget();
     let looked = match request.look_aged(&parts.plan.ops.reading, &mut budget).await {
         Ok(looked) => looked,
         Err(error) => {
@@ -426,20 +426,15 @@ impl Request {
     pub(super) async fn put_graced(
         &self,
         graced: &Graced,
-        place: &Place,
+        place: &Arc<Place>,
         entry: Vec<u8>,
         pointer: Option<(Place, Vec<u8>)>,
         budget: &mut Budget,
     ) -> Result<(), Error> {
         let timeout = graced.grace.kept_for(self.timeout);
-        let put = |place, entry| Put {
-            identity: self.identity.clone(),
-            place: Arc::new(place),
-            entry,
-            timeout,
-        };
+        let put = |place, entry| Put { identity: self.identity.clone(), place, entry, timeout };
         let entry = put(place.clone(), entry);
-        let pointer = pointer.map(|(place, bytes)| put(place, bytes));
+        let pointer = pointer.map(|(place, bytes)| put(Arc::new(place), bytes));
         self.cache.put_beside(entry, pointer, budget).await
     }
 }

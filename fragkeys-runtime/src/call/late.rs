@@ -91,8 +91,8 @@ where
         return order.reply(Reply::Primed(primed)).await;
     }
     let mut looked = None;
-    if let Some(request) = request {
-        let mut budget = request.cache.budget();
+    if let Some(mut request) = request {
+        let mut budget = request.budget();
         let (cuts_off, reading) = (site.has_early_cutoff, &plan.ops.reading);
         let sight = Box::pin(Sight::look(request, cuts_off, reading, &mut budget)).await;
         looked = sight.map(|sight| (sight, budget));
@@ -176,12 +176,12 @@ where
     F: FnOnce(&T) -> bool,
     G: FnOnce(&T) -> Vec<Tag>,
 {
-    let (Some(request), Some(value)) = (request, value) else { return false };
+    let (Some(mut request), Some(value)) = (request, value) else { return false };
     if !request.may_store() || !cache_if(&value) {
         return false;
     }
     let tags = tags_from(&value);
-    let mut budget = request.cache.budget();
+    let mut budget = request.budget();
     match ToStore::given(request, &plan.ops, &value, tags, &mut budget).await {
         Some(result) => result.store(&mut budget).await == Outcome::Miss,
         None => false,

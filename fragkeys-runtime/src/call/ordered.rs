@@ -67,9 +67,10 @@ where
 }
 
 async fn peek<T>(request: Option<Request>, reading: &Reading<T>) -> Option<T> {
-    let request = request?;
+    let mut request = request?;
+    let mut budget = request.budget();
     let counters = request.cache.counters();
-    match request.look(reading, &mut request.cache.budget()).await {
+    match request.look(reading, &mut budget).await {
         Ok(Looked { value, .. }) => {
             let counter = if value.is_some() { &counters.hits } else { &counters.misses };
             counter.add();
@@ -81,8 +82,8 @@ async fn peek<T>(request: Option<Request>, reading: &Reading<T>) -> Option<T> {
 
 /// A failing store has been counted and logged by then.
 async fn evict(request: Option<Request>) -> bool {
-    let Some(request) = request else { return false };
-    let mut budget = request.cache.budget();
+    let Some(mut request) = request else { return false };
+    let mut budget = request.budget();
     let Ok(place) = request.place(&mut budget).await else { return false };
     // First: what is under way must not come back behind the removal.
     request.cache.flights().forget(&request.flight_key(&place));
@@ -132,8 +133,9 @@ async fn prime<R, T>(
 }
 
 async fn key_of(request: Option<Request>, name: &str) -> String {
-    let Some(request) = request else { return format!("{name}:?") };
-    match request.place(&mut request.cache.budget()).await {
+    let Some(mut request) = request else { return format!("{name}:?") };
+    let mut budget = request.budget();
+    match request.place(&mut budget).await {
         Ok(place) => place.key.clone(),
         Err(_) => format!("{}:?", request.identity.key_base),
     }
@@ -141,9 +143,9 @@ async fn key_of(request: Option<Request>, name: &str) -> String {
 
 impl Request {
     /// As after a look that found nothing, whatever is there.
-    async fn miss_anew(self, report: &Report) -> Option<Miss> {
+    async fn miss_anew(mut self, report: &Report) -> Option<Miss> {
         let ticket = self.cache.flights().ticket();
-        let mut budget = self.cache.budget();
+        let mut budget = self.budget();
         let place = match self.place(&mut budget).await {
             Ok(place) => place,
             Err(_) => {

@@ -22,13 +22,15 @@ use crate::key::{Identity, Place};
 use crate::near::AnyKept;
 use crate::outcome::{Outcome, Report};
 use crate::shape::Shape;
-use crate::store::Found;
+use crate::store::{Access, Found};
 use crate::value::{Nearby, Ops, Reading};
 use crate::view::View;
 
 /// What to look for, and how long to keep what is stored instead.
 pub(crate) struct Request {
     pub(crate) cache: Cache,
+    /// For a look in the poll that has put this together: see [`budget`](Self::budget).
+    pub(crate) access: Access,
     pub(crate) identity: Arc<Identity>,
     /// Must also match for an entry to be read, but is not part of its key.
     pub(crate) sealed_with: Vec<u8>,
@@ -80,6 +82,11 @@ pub(crate) struct Looked<T> {
 }
 
 impl Request {
+    /// For what begins with a look, in the poll that has put this together.
+    pub(super) fn budget(&mut self) -> Budget {
+        self.cache.budget().with_access(std::mem::take(&mut self.access))
+    }
+
     pub(crate) async fn look<T>(
         &self,
         reading: &Reading<T>,
@@ -202,6 +209,7 @@ impl Request {
     pub(super) fn of(&self, identity: Arc<Identity>) -> Self {
         Request {
             cache: self.cache.clone(),
+            access: Access::default(),
             identity,
             sealed_with: Vec::new(),
             timeout: self.timeout,
@@ -282,7 +290,7 @@ impl Request {
 
     pub(crate) async fn put(
         &self,
-        place: &Place,
+        place: &Arc<Place>,
         Sealed { entry, pointer, near }: Sealed,
         budget: &mut Budget,
     ) -> Result<(), Error> {

@@ -11,6 +11,7 @@ use quick_cache::{Lifecycle, Weighter};
 
 use super::grounds::{Grounds, Standing};
 use crate::seeded::Seeded;
+use crate::store::identity::CallBytes;
 use crate::store::memory::sized_cache_with;
 use crate::version::Version;
 
@@ -48,19 +49,19 @@ const BYTES_PER_ENCODED: u64 = 3;
 /// A version with the pointer to its cell.
 const BYTES_PER_VERSION: u64 = 24;
 /// The place in the table and in the list, and the heads of what is on the heap.
-const OVERHEAD: u64 = 192;
+const OVERHEAD: u64 = 240;
 
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<Box<[u8]>, Arc<AnyKept>> for Weight {
-    fn weight(&self, identity: &Box<[u8]>, kept: &Arc<AnyKept>) -> u64 {
+impl Weighter<CallBytes, Arc<AnyKept>> for Weight {
+    fn weight(&self, identity: &CallBytes, kept: &Arc<AnyKept>) -> u64 {
         OVERHEAD + identity.len() as u64 + kept.bytes
     }
 }
 
 pub(crate) struct NearTier {
-    entries: Cache<Box<[u8]>, Arc<AnyKept>, Weight, Seeded, Evict>,
+    entries: Cache<CallBytes, Arc<AnyKept>, Weight, Seeded, Evict>,
     evictions: Arc<AtomicU64>,
     removals: AtomicU64,
 }
@@ -115,7 +116,7 @@ impl NearTier {
     pub(crate) fn keep(&self, identity: &[u8], fresh: Arc<AnyKept>) {
         if fresh.grounds.are_current() {
             fresh.grounds.want_trust();
-            self.entries.insert(identity.into(), fresh);
+            self.entries.insert(CallBytes::from_slice(identity), fresh);
         }
     }
 
@@ -161,15 +162,15 @@ impl fmt::Debug for NearTier {
 #[derive(Clone)]
 struct Evict(Arc<AtomicU64>);
 
-impl Lifecycle<Box<[u8]>, Arc<AnyKept>> for Evict {
+impl Lifecycle<CallBytes, Arc<AnyKept>> for Evict {
     type RequestState = Vec<Arc<AnyKept>>;
 
-    fn before_evict(&self, _: &mut Self::RequestState, _: &Box<[u8]>, _: &mut Arc<AnyKept>) {
+    fn before_evict(&self, _: &mut Self::RequestState, _: &CallBytes, _: &mut Arc<AnyKept>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Also of what is replaced.
-    fn on_evict(&self, evicted: &mut Self::RequestState, _: Box<[u8]>, kept: Arc<AnyKept>) {
+    fn on_evict(&self, evicted: &mut Self::RequestState, _: CallBytes, kept: Arc<AnyKept>) {
         evicted.push(kept);
     }
 }

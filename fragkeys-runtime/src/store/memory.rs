@@ -11,7 +11,7 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
 use super::cell::Cell;
 use super::identity::Identities;
-use super::{Deadline, Each, Found, GuardId, Put, Store};
+use super::{Access, Deadline, Each, Found, GuardId, Put, Store};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Identity, Place};
 use crate::near::{Grounds, Trust};
@@ -264,7 +264,13 @@ fn now() -> u64 {
 }
 
 impl Store for MemoryStore {
-    async fn look(&self, identity: &Identity, _: Duration, _: Deadline) -> Result<Found, Error> {
+    async fn look(
+        &self,
+        _: Access,
+        identity: &Identity,
+        _: Duration,
+        _: Deadline,
+    ) -> Result<Found, Error> {
         let known =
             identity.tags.iter().map(|tag| self.current(tag)).collect::<Result<Vec<_>, _>>()?;
         let versions: Vec<Version> = known.iter().map(|(_, version)| *version).collect();
@@ -298,7 +304,7 @@ impl Store for MemoryStore {
     ) -> Each<Found> {
         let mut found = Vec::with_capacity(identities.len());
         for identity in identities {
-            found.push(self.look(identity, lifetime, deadline).await);
+            found.push(self.look(Access::default(), identity, lifetime, deadline).await);
         }
         Ok(found)
     }

@@ -16,12 +16,14 @@ use redis::{Value, cmd};
 use self::lease::Leases;
 pub(crate) use self::lease::{Grant, Watch};
 use self::link::Failure;
+pub(super) use self::link::Link;
 pub(crate) use self::look::Ready;
 use self::recent::Recent;
 use self::reply::{nonsense, read_entry, refusal};
 use self::route::Route;
+use super::identity::Identities;
 use super::memory::{Weight, sized_cache_with};
-use super::{Deadline, Each, Found, GuardId, Put, Store};
+use super::{Access, Deadline, Each, Found, GuardId, Put, Store};
 use crate::broken::leaves_out;
 use crate::cache::outliving;
 use crate::config::{Layout, Servers, Settings};
@@ -120,12 +122,13 @@ impl RedisStore {
         self.route.connect();
     }
 
-    pub(crate) fn recall(&self, bytes: &[u8]) -> Option<Arc<Identity>> {
-        self.route.recall(bytes)
+    /// What leads to all keys, if one connection does.
+    pub(super) fn link(&self) -> Result<Option<Arc<Link>>, Error> {
+        self.route.link()
     }
 
-    pub(crate) fn remember_identity(&self, bytes: &[u8], identity: &Arc<Identity>) {
-        self.route.remember(bytes, identity);
+    pub(super) fn identities<'a>(&'a self, link: Option<&'a Link>) -> Option<&'a Identities> {
+        self.route.identities(link)
     }
 
     pub(crate) fn reach(&self, since: SystemTime) -> Reach {
@@ -178,21 +181,27 @@ impl RedisStore {
 impl Store for RedisStore {
     async fn look(
         &self,
+        access: Access,
         identity: &Identity,
         lifetime: Duration,
         deadline: Deadline,
     ) -> Result<Found, Error> {
-        let Some(link) = self.route.link()? else {
+        let link = match access.link {
+            None => self.route.link()?,
+            known => known,
+        };
+        let Some(link) = link else {
             return Box::pin(self.look_everywhere(identity, lifetime, deadline)).await;
         };
         if let Some(live) = link.live_now()
             && let Some(cells) = &live.cells
-            && let Some(ready) = self.ready(cells, identity)
+            && let Some(place) = self.ready(cells, identity)
+            && let Some(ready) = &place.ready
         {
-            match live.look(&ready, deadline).await {
+            match live.look(&place, &ready.get, deadline).await {
                 // A version that has moved since may have done so before the entry was read.
-                Ok(reply) if ready.is_current(cells) || leaves_out("guard") => {
-                    return Ok(Found { place: ready.place.clone(), entry: read_entry(reply)? });
+                Ok(reply) if place.is_current(cells) || leaves_out("guard") => {
+                    return Ok(Found { place, entry: read_entry(reply)? });
                 }
                 Ok(_) | Err(Failure::Lost(_)) => {}
                 Err(Failure::Other(error)) => return Err(error),
@@ -215,7 +224,7 @@ impl Store for RedisStore {
         let cells = live.as_ref().and_then(|live| live.cells.as_ref());
         let ready = cells.and_then(|cells| self.ready(cells, identity));
         let place = match ready {
-            Some(ready) if ready.place.address == place.address => ready.place.clone(),
+            Some(ready) if ready.address == place.address => ready,
             _ => Arc::new(place),
         };
         Ok(Found { place, entry })

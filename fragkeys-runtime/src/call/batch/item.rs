@@ -16,7 +16,7 @@ use crate::flight::{Key, Runner};
 use crate::inherit::Heir;
 use crate::key::{Identity, Place};
 use crate::outcome::{Outcome, Report};
-use crate::store::{Found, Put};
+use crate::store::{Access, Found, Put};
 use crate::value::{Ops, Reading};
 use crate::view::View;
 
@@ -190,7 +190,7 @@ impl<V> Items<V> {
 impl<V> Item<V> {
     pub(super) fn new(
         call: Call,
-        cache: Option<&Cache>,
+        cache: Option<&(&Cache, Access)>,
         heir: Option<&Arc<Heir>>,
         reading: &Reading<V>,
         report: &Report,
@@ -319,7 +319,7 @@ impl<V> Item<V> {
 /// What one element asks of the cache; `None` if there is no key for it.
 fn request<T>(
     mut call: Call,
-    cache: &Cache,
+    (cache, access): &(&Cache, Access),
     heir: Option<&Arc<Heir>>,
     reading: &Reading<T>,
 ) -> Option<Request> {
@@ -334,12 +334,13 @@ fn request<T>(
     Some(Request {
         near: None,
         timeout: call.jittered_timeout(cache),
-        identity: call.identity(cache, codec),
+        identity: call.identity(cache, access, codec),
         sealed_with: Vec::new(),
         grace: None,
         is_leased: false,
         name,
-        cache: cache.clone(),
+        cache: Cache::clone(cache),
+        access: Access::default(),
         view: None,
         heir: heir.cloned(),
         is_part: false,

@@ -69,11 +69,11 @@ pub(super) fn with(identity: &Identity, late: &[Tag]) -> Identity {
     bytes.extend_from_slice(LIST);
     bytes.extend_from_slice(&encode(late));
     Identity {
-        key_base: identity.key_base.clone(),
-        bytes,
-        tags: identity.tags.iter().chain(late).cloned().collect(),
         #[cfg(feature = "redis")]
         ready: arc_swap::ArcSwapOption::const_empty(),
+        tags: identity.tags.iter().chain(late).cloned().collect(),
+        key_base: identity.key_base.clone(),
+        bytes,
     }
 }
 
@@ -84,11 +84,13 @@ fn remembered_by(identity: &Identity) -> Vec<u8> {
 
 /// The call with all tags that it had the last time, if this process knows.
 pub(super) fn recall(request: &Request) -> Option<Arc<Identity>> {
-    request.cache.recall(&remembered_by(&request.identity))
+    let cache = &request.cache;
+    cache.recall(&cache.access(), &remembered_by(&request.identity))
 }
 
 pub(super) fn remember(request: &Request, all: &Arc<Identity>) {
-    request.cache.remember(&remembered_by(&request.identity), all);
+    let cache = &request.cache;
+    cache.remember(&cache.access(), &remembered_by(&request.identity), all);
 }
 
 pub(super) fn seal(request: &Request, place: &Place, list: &List) -> Option<Vec<u8>> {

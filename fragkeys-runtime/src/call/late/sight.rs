@@ -137,7 +137,7 @@ impl<T> Sight<T> {
         // With a tag whose version was not read before its part of the value was made, nobody knows
         // whether it was bumped since.
         let entry = match place {
-            Some(place) => Some((place, self.request.encode(ops, value).ok()?)),
+            Some(place) => Some((Arc::new(place), self.request.encode(ops, value).ok()?)),
             None => None,
         };
         let is_reproducible = self.has_early_cutoff && parts.known().is_some();
@@ -257,7 +257,7 @@ pub(super) struct ToStore<T> {
     identity: Arc<Identity>,
     /// If it must be written.
     list: Option<List>,
-    entry: Option<(Place, Encoded<T>)>,
+    entry: Option<(Arc<Place>, Encoded<T>)>,
     nearby: Option<Nearby<T>>,
 }
 
@@ -279,7 +279,7 @@ impl<T> ToStore<T> {
         let mut versions = place.versions.to_vec();
         versions.truncate(request.identity.tags.len());
         let list = Some(List { late, recipe: None });
-        let entry = Some((Place::clone(&place), encoded));
+        let entry = Some((place, encoded));
         let nearby = ops.reading.nearby;
         Some(ToStore { request, versions, identity, list, entry, nearby })
     }

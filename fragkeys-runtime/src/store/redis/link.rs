@@ -175,7 +175,7 @@ impl Drop for Links {
 }
 
 /// One runtime's way to the server.
-pub(super) struct Link {
+pub(in crate::store) struct Link {
     server: Arc<Server>,
     breaker: Breaker,
     /// Of the connection, also while that is doubted.

@@ -42,16 +42,15 @@ impl RedisStore {
     }
 
     /// The look that is ready for this identity, or can be made so; `None` if a version is unknown.
-    pub(super) fn ready(&self, cells: &Arc<Cells>, identity: &Identity) -> Option<Arc<Ready>> {
+    pub(super) fn ready(&self, cells: &Arc<Cells>, identity: &Identity) -> Option<Arc<Place>> {
         let last = identity.ready.load_full();
-        if let Some(ready) = last.filter(|ready| ready.is_current(cells)) {
-            return Some(ready);
+        if let Some(place) = last.filter(|place| place.is_current(cells)) {
+            return Some(place);
         }
-        let ready =
-            Ready::of(cells, &self.version_keys(&identity.tags), identity, self.has_near())?;
-        let ready = Arc::new(ready);
-        identity.ready.store(Some(ready.clone()));
-        Some(ready)
+        let keys = self.version_keys(&identity.tags);
+        let place = Arc::new(Ready::place(cells, &keys, identity, self.has_near())?);
+        identity.ready.store(Some(place.clone()));
+        Some(place)
     }
 
     /// Asks for the versions, and in the same round trip for the entry under those that Redis
@@ -164,10 +163,9 @@ struct Told {
 /// No number of moves.
 const NEVER: u64 = u64::MAX;
 
-/// A look that is ready to be sent: the command, and the versions that it is right for.
+/// A look at a place that is ready to be sent: the command, and the versions that it is right for.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    pub(super) place: Arc<Place>,
     pub(super) get: Cmd,
     versions: Arc<Grounds>,
     /// The cells of the connection that it is right for.
@@ -177,13 +175,13 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    /// `None` unless all versions are known.
-    fn of(
+    /// The place under the versions that stand in cells; `None` unless all are known.
+    fn place(
         cells: &Arc<Cells>,
         keys: &[String],
         identity: &Identity,
         has_near: bool,
-    ) -> Option<Ready> {
+    ) -> Option<Place> {
         let known = |key: &String| cells.get(key).and_then(|cell| Some((cell.version()?, cell)));
         let known: Vec<_> = keys.iter().map(known).collect::<Option<_>>()?;
         let versions: Vec<Version> = known.iter().map(|(version, _)| *version).collect();
@@ -193,18 +191,18 @@ impl Ready {
         let known = known.into_iter().map(|(version, cell)| (cell, version)).collect();
         let versions = Arc::new(Grounds::new(known, cells.trust.clone()));
         place.grounds = has_near.then(|| versions.clone());
-        Some(Ready {
-            place: Arc::new(place),
+        place.ready = Some(Ready {
             get,
             versions,
             cells: Arc::downgrade(cells),
             seen_at: AtomicU64::new(NEVER),
-        })
+        });
+        Some(place)
     }
 
     /// Are these the cells that it was made from, and are its versions still in them? Where no
     /// cell at all has moved, that is one number to look at, however many tags there are.
-    pub(super) fn is_current(&self, cells: &Arc<Cells>) -> bool {
+    fn is_current(&self, cells: &Arc<Cells>) -> bool {
         if !std::ptr::eq(self.cells.as_ptr(), Arc::as_ptr(cells)) {
             return false;
         }
@@ -217,6 +215,13 @@ impl Ready {
             self.seen_at.store(moves, Ordering::Relaxed);
         }
         is_current
+    }
+}
+
+impl Place {
+    /// Is a look at it ready, and right by these cells?
+    pub(super) fn is_current(&self, cells: &Arc<Cells>) -> bool {
+        self.ready.as_ref().is_some_and(|ready| ready.is_current(cells))
     }
 }
 

@@ -16,9 +16,9 @@ use super::server::Server;
 use crate::config::{Layout, Servers, Settings};
 use crate::error::Error;
 use crate::health::Reach;
-use crate::key::Identity;
 use crate::near::{Ledger, Trust};
 use crate::store::Deadline;
+use crate::store::identity::Identities;
 
 pub(super) enum Route {
     /// One server at a time.
@@ -134,21 +134,11 @@ impl Route {
         }
     }
 
-    pub(super) fn recall(&self, bytes: &[u8]) -> Option<Arc<Identity>> {
+    /// What was asked for lately: through this link, if there is one for all keys.
+    pub(super) fn identities<'a>(&'a self, link: Option<&'a Link>) -> Option<&'a Identities> {
         match self {
-            Route::Single(links) => links.here().ok()?.identities.recall(bytes),
-            Route::Cluster(cluster) => cluster.identities.recall(bytes),
-        }
-    }
-
-    pub(super) fn remember(&self, bytes: &[u8], identity: &Arc<Identity>) {
-        match self {
-            Route::Single(links) => {
-                if let Ok(link) = links.here() {
-                    link.identities.remember(bytes, identity);
-                }
-            }
-            Route::Cluster(cluster) => cluster.identities.remember(bytes, identity),
+            Route::Single(_) => link.map(|link| &link.identities),
+            Route::Cluster(cluster) => Some(&cluster.identities),
         }
     }
 

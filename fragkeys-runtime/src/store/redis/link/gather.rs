@@ -16,8 +16,8 @@ use redis::{Cmd, Value};
 use tokio::runtime::Handle;
 
 use super::{Failure, Live};
+use crate::key::Place;
 use crate::store::Deadline;
-use crate::store::redis::look::Ready;
 use crate::store::redis::reply::{nonsense, refusal};
 use crate::together::end_of_line;
 
@@ -49,7 +49,7 @@ struct State {
 }
 
 struct Seat {
-    ready: Arc<Ready>,
+    place: Arc<Place>,
     waker: Waker,
 }
 
@@ -71,7 +71,7 @@ impl Gather {
     /// A seat in the round that can be joined, and whether it is a new round's.
     fn sit_down(
         &self,
-        ready: &Arc<Ready>,
+        place: &Arc<Place>,
         until: Instant,
         leeway: Duration,
         waker: &Waker,
@@ -84,7 +84,7 @@ impl Gather {
         }
         let mut state = lock(&round.state);
         let seat = state.seats.len();
-        state.seats.push(Seat { ready: ready.clone(), waker: waker.clone() });
+        state.seats.push(Seat { place: place.clone(), waker: waker.clone() });
         let most = (self.waiting.load(Ordering::Relaxed) / ROUNDS).clamp(CROWD, MOST);
         if seat + 1 >= most {
             *forming = None;
@@ -115,11 +115,11 @@ impl Drop for Waiting<'_> {
 }
 
 impl Live {
-    /// What stands where this look is ready for, asked for together with others; `None` if there
-    /// are none that it fits to.
+    /// What stands there, asked for together with others; `None` if there are none that it fits
+    /// to.
     pub(super) async fn ask_together(
         self: &Arc<Self>,
-        ready: &Arc<Ready>,
+        place: &Arc<Place>,
         deadline: Deadline,
     ) -> Option<Result<Value, Failure>> {
         let mut seat: Option<(Arc<Round>, usize)> = None;
@@ -129,7 +129,7 @@ impl Live {
                 None => {
                     let leeway = self.beat.every();
                     let joined =
-                        self.gather.sit_down(ready, deadline.until, leeway, context.waker());
+                        self.gather.sit_down(place, deadline.until, leeway, context.waker());
                     let Some((round, number, is_first)) = joined else { return Poll::Ready(None) };
                     if is_first {
                         let unanswered = Unanswered { live: self.clone(), round: round.clone() };
@@ -152,11 +152,11 @@ impl Round {
 
     fn command(&self) -> (Cmd, usize) {
         let state = lock(&self.state);
-        let bytes: usize = state.seats.iter().map(|seat| seat.ready.place.key.len()).sum();
+        let bytes: usize = state.seats.iter().map(|seat| seat.place.key.len()).sum();
         let mut command = Cmd::with_capacity(1 + state.seats.len(), bytes + 4);
         command.arg("MGET");
         for seat in &state.seats {
-            command.arg(&seat.ready.place.key);
+            command.arg(&seat.place.key);
         }
         (command, state.seats.len())
     }

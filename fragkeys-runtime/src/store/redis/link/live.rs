@@ -14,10 +14,10 @@ use super::Failure;
 use super::beat::Beat;
 use super::gather::Gather;
 use crate::error::Error;
+use crate::key::Place;
 use crate::near::Loss;
 use crate::store::Deadline;
 use crate::store::redis::cell::Cells;
-use crate::store::redis::look::Ready;
 use crate::store::redis::node::Connection;
 use crate::store::redis::reply::{is_busy, refusal, refused};
 use crate::store::redis::server::Server;
@@ -97,19 +97,20 @@ impl Live {
         Ok(values)
     }
 
-    /// What stands where a look is ready for. Where many wait, they ask together.
+    /// What stands at a place that this command asks for. Where many wait, they ask together.
     pub(in crate::store::redis) async fn look(
         self: &Arc<Self>,
-        ready: &Arc<Ready>,
+        place: &Arc<Place>,
+        get: &Cmd,
         deadline: Deadline,
     ) -> Result<Value, Failure> {
         let waiting = self.gather.enter();
         if waiting.is_crowd
-            && let Some(answer) = self.ask_together(ready, deadline).await
+            && let Some(answer) = self.ask_together(place, deadline).await
         {
             return answer;
         }
-        self.ask_one(&ready.get, deadline).await
+        self.ask_one(get, deadline).await
     }
 
     /// As [`ask`](Self::ask), for one command that is ready-made.

@@ -13,7 +13,7 @@ use super::super::link::{Failure, Live};
 use super::super::read::{each_entry, each_version};
 use super::super::reply::{read_entries, read_version, read_versions};
 use super::super::{RedisStore, nobody_wrote};
-use super::{Asked, Ready};
+use super::Asked;
 use crate::error::Error;
 use crate::key::{Identity, Place};
 use crate::store::{Deadline, Found};
@@ -45,9 +45,9 @@ impl RedisStore {
                 let identity = &identities[at];
                 let entry = way.place().and_then(|_| entries.next()).flatten();
                 match way {
-                    Way::Ready(ready) => match &live.cells {
-                        Some(cells) if ready.is_current(cells) => {
-                            found[at] = Some(Ok(Found { place: ready.place.clone(), entry }));
+                    Way::Ready(place) => match &live.cells {
+                        Some(cells) if place.is_current(cells) => {
+                            found[at] = Some(Ok(Found { place, entry }));
                         }
                         // A version that has moved may have done so before the entry was read.
                         _ => moved.push((at, self.anew(identity))),
@@ -218,7 +218,7 @@ type Guessed = (Arc<Place>, Vec<Version>);
 /// How one entry is asked for.
 enum Way {
     /// Under the versions that stand in cells.
-    Ready(Arc<Ready>),
+    Ready(Arc<Place>),
     /// With the versions; and under those that Redis told last.
     Anew(Option<Guessed>),
 }
@@ -226,7 +226,7 @@ enum Way {
 impl Way {
     fn place(&self) -> Option<&Place> {
         match self {
-            Way::Ready(ready) => Some(&ready.place),
+            Way::Ready(place) => Some(place),
             Way::Anew(guess) => guess.as_ref().map(|(place, _)| &**place),
         }
     }
