@@ -368,7 +368,7 @@ impl Cluster {
         self.nodes[0].cli(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
     }
 
-    fn keys_in(&self, node: &RedisServer, slot: u16) -> Vec<Vec<u8>> {
+    pub(crate) fn keys_in(&self, node: &RedisServer, slot: u16) -> Vec<Vec<u8>> {
         let slot = slot.to_string();
         let keys = node.command(&[b"CLUSTER", b"GETKEYSINSLOT", slot.as_bytes(), b"1000"]);
         let Reply::Array(Some(keys)) = keys else { panic!("CLUSTER GETKEYSINSLOT: {keys:?}") };

@@ -121,21 +121,19 @@ fn settle(cluster: &Cluster) {
     expect("three masters", || masters() == 3);
     let has_its_data = |node: &RedisServer| matches!(node.command(&[b"PING"]), Reply::Simple(_));
     expect("all to have their data", || cluster.nodes.iter().all(has_its_data));
-    cluster.nodes.iter().for_each(leave_to_others);
+    cluster.nodes.iter().for_each(|node| leave_to_others(cluster, node));
     cluster.wait_until_whole();
 }
 
 /// A master that starts with data from before a slot was moved takes that slot for one that is on
 /// its way to it, and believes nobody who has it from then on. An operator would have
 /// `redis-cli --cluster fix` put that right.
-fn leave_to_others(node: &RedisServer) {
+fn leave_to_others(cluster: &Cluster, node: &RedisServer) {
     let known = node.cli(&["CLUSTER", "NODES"]);
     let itself = known.lines().find(|line| line.contains("myself")).unwrap_or_default();
-    for slot in itself.split(['[', ' ']).filter_map(|word| Some(word.split_once("-<-")?.0)) {
-        let keys = node.command(&[b"CLUSTER", b"GETKEYSINSLOT", slot.as_bytes(), b"1000"]);
+    for (slot, _) in itself.split(['[', ' ']).filter_map(|word| word.split_once("-<-")) {
         let mut asking = RespClient::connect(node.port()).expect("a node that runs");
-        for key in if let Reply::Array(Some(keys)) = keys { keys } else { Vec::new() } {
-            let Reply::Bulk(Some(key)) = key else { continue };
+        for key in cluster.keys_in(node, slot.parse().expect("a slot")) {
             let _ok = asking.command(&[b"ASKING"]).expect("a reply");
             let _number = asking.command(&[b"DEL", &key]).expect("a reply");
         }
